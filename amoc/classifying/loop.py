@@ -1,0 +1,211 @@
+"""The training loop of every classifier: linear probes, fine-tuning and training from scratch differ in their recipe only."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite, isnan, nan
+from time import monotonic
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from amoc.augment import random_shift, to_float
+from amoc.classifying.early_stopping import hold_out, look, looks
+from amoc.classifying.objectives import attack, outcome
+from amoc.classifying.schedule import multistep
+from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import Clock
+from amoc.engine.device import autocast
+from amoc.engine.generators import generator
+from amoc.engine.interruption import Interrupted, Stop
+from amoc.engine.progress import bar, say
+from amoc.models.classifier import Classifier
+from amoc.models.norm import frozen, mode, same
+from amoc.params import EarlyStopping, Recipe
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave besides the trained classifier.
+
+    Attributes:
+        curve: a row per finished epoch: epoch (from 1), lr, loss, and in percent of the augmented training images
+            clean_accuracy and adversarial_accuracy, as far as the objective looks at such images; with early stopping also
+            held_out_clean and held_out_pgd, None in the epochs without a look. Numbers have 6 significant digits.
+        best_epoch: the epoch (from 1) with the best held_out_pgd, the earliest of equals; None without a look.
+        best_state: the classifier's state after that epoch, on the CPU.
+        status: "nan" when the loss or a weight ceased to be finite; the curve ends before that epoch.
+    """
+
+    curve: list[dict[str, Any]]
+    best_epoch: int | None
+    best_state: dict[str, Tensor] | None
+    status: Literal["ok", "nan"]
+
+
+def train_classifier(
+    classifier: Classifier, recipe: Recipe, images: Tensor, labels: Tensor, *, seed: int, device: torch.device, precision: Precision,
+    early_stopping: EarlyStopping | None, checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, save_every: float = 60.0,
+) -> Trained:  # fmt: skip
+    """Train a classifier in place, from where the checkpoint left off if it holds a state.
+
+    With early stopping the held-out images are never trained on, so that the last epoch and its twin come from one run. In the
+    paper's setting that takes 4 % of the training images away: a deviation from the papers, which train on all of them.
+
+    Args:
+        classifier: is moved to the device. With `train: head` its encoder stays as it is, norm statistics included.
+        images, labels: uint8 (N, H, W, 3) and int64 (N,); all of them lie on the device during training.
+        seed: of the data order, the augmentation, the attacks and the choice of held-out images.
+        precision: of the forward passes in training; weights, and what is counted on held-out images, are in float32.
+        early_stopping: None for a classifier without a twin.
+        checkpoint: None to save nothing.
+        stop: looked at before each step; on request the state is saved there.
+        title: names the classifier in what is printed.
+        save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
+
+    Raises:
+        Interrupted: `stop` was requested, and the state is saved.
+        Refusal: early stopping holds out all images.
+    """
+    chosen, held_out = hold_out(len(images), early_stopping, seed)
+    images, labels = images.to(device), labels.to(device)
+    classifier.to(device=device, memory_format=torch.channels_last)
+    encoder_before = {name: tensor.clone() for name, tensor in classifier.encoder.state_dict().items()}
+
+    trained: nn.Module = classifier.head if recipe.train == "head" else classifier
+    optimizer = torch.optim.SGD(trained.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    first, step, sums = 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
+    curve: list[dict[str, Any]] = []
+    best: dict[str, Any] = {"epoch": None, "pgd": -1.0, "state": None}
+    status: Literal["ok", "nan"] = "ok"
+
+    def save(epoch: int, step: int) -> None:
+        """`epoch` and `step` are the next ones to take; the order and every random number follow from them and the seed."""
+        if checkpoint is not None:
+            position = {"epoch": epoch, "step": step, "sums": sums, "curve": curve, "best": best, "clock": clock.state()}
+            checkpoint.save({**position, "trained": trained.state_dict(), "optimizer": optimizer.state_dict()})
+
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        first, step, sums, curve, best = saved["epoch"], saved["step"], saved["sums"].to(device), saved["curve"], saved["best"]
+        trained.load_state_dict(saved["trained"])
+        optimizer.load_state_dict(saved["optimizer"])
+        clock.restore(saved["clock"])
+
+    last_save = monotonic()
+    for epoch in range(first, recipe.epochs):
+        lr = multistep(epoch, recipe.milestones, recipe.lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        order = chosen[torch.randperm(len(chosen), generator=generator(seed, "order", epoch))]
+        steps = batches(order.to(device), recipe.batch_size)
+
+        with clock.phase("train"):
+            for batch in bar(steps[step:], f"{title} {epoch + 1}/{recipe.epochs}", len(steps) - step):
+                if stop.requested:
+                    save(epoch, step)
+                    raise Interrupted(stop.signal)
+                shifted = random_shift(to_float(images[batch]), recipe.shift, generator(seed, "shift", epoch, step, device=device))
+                start = generator(seed, "attack", epoch, step, device=device)
+                sums += train_step(classifier, recipe, shifted, labels[batch], optimizer, precision, start)
+                clock.count("images", len(batch))
+                step += 1
+            loss, clean, adversarial = (sums / len(chosen)).tolist()  # the epoch's first wait for the device
+        if not (isfinite(loss) and all(tensor.isfinite().all() for tensor in trained.state_dict().values())):
+            say(f"{title}: epoch {epoch + 1} is not finite, training ends here")
+            status = "nan"
+            break
+
+        row = {"epoch": epoch + 1, "lr": lr, "loss": loss}
+        row |= {name: 100 * share for name, share in (("clean_accuracy", clean), ("adversarial_accuracy", adversarial)) if not isnan(share)}
+        if early_stopping is not None:
+            row |= {"held_out_clean": None, "held_out_pgd": None}
+            if epoch in looks(early_stopping, recipe.epochs):
+                with clock.phase("held out"):
+                    row |= look(
+                        classifier, images[held_out], labels[held_out], early_stopping,
+                        epsilon=recipe.epsilon, batch_size=recipe.batch_size, seed=seed,
+                    )  # fmt: skip
+                if row["held_out_pgd"] > best["pgd"]:
+                    copied = {name: tensor.to("cpu", copy=True) for name, tensor in classifier.state_dict().items()}
+                    best = {"epoch": epoch + 1, "pgd": row["held_out_pgd"], "state": copied}
+        curve.append({name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()})
+        say(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items() if value is not None))
+
+        step, sums = 0, torch.zeros_like(sums)
+        if epoch + 1 == recipe.epochs or monotonic() - last_save >= save_every:
+            save(epoch + 1, step)
+            last_save = monotonic()
+
+    if recipe.train == "head" and status == "ok" and not same(encoder_before, classifier.encoder.state_dict()):
+        raise RuntimeError(f"{title}: the encoder was to stay frozen, but it moved")
+    return Trained(curve, best["epoch"], best["state"], status)
+
+
+def train_step(
+    classifier: Classifier, recipe: Recipe, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer,
+    precision: Precision, start: torch.Generator,
+) -> Tensor:  # fmt: skip
+    """Attack, loss and optimiser for one batch of images (B, 3, H, W) in [0, 1].
+
+    Args:
+        start: generator of the attack's random start, on the images' device.
+
+    Returns:
+        (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean and on adversarial images;
+        nan where the objective has no such answers.
+    """
+    with mode(classifier, False), frozen(classifier):  # a probe's attack, too, goes through the encoder
+        perturbed = attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
+    with mode(classifier, recipe.train == "all"):
+        classify = partial(logits, classifier, precision=precision, head_only=recipe.train == "head")
+        result = outcome(recipe, classify, images, perturbed, labels)
+    optimizer.zero_grad(set_to_none=True)
+    result.loss.backward()
+    optimizer.step()
+    return torch.stack([result.loss.detach().double() * len(images), _right(result.clean, labels), _right(result.adversarial, labels)])
+
+
+def logits(classifier: Classifier, images: Tensor, *, precision: Precision, head_only: bool = False) -> Tensor:
+    """images (B, 3, H, W) -> logits (B, classes), in float32 or finer; with `head_only` the encoder leaves no graph."""
+    with autocast(images.device, precision):
+        with torch.no_grad() if head_only else nullcontext():
+            features = classifier.features(images)
+        answers = classifier.head(features)
+    return answers.to(torch.promote_types(answers.dtype, torch.float32))
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Indices (N,) in batches of `size`, the last one smaller; a last batch of one image joins the one before, because batch
+    norm cannot take the variance of one."""
+    split = list(order.split(size))
+    if len(split) > 1 and len(split[-1]) == 1:
+        split[-2:] = [torch.cat(split[-2:])]
+    return split
+
+
+def passes(recipe: Recipe, images: int, early_stopping: EarlyStopping | None) -> float:
+    """Cost of the training in forward passes of one image through the encoder (a backward counts 2, an input gradient 1).
+
+    Args:
+        images: all training images, held-out ones included.
+    """
+    gradients = {"standard": 1, "pgd_at": 1, "alp": 2, "trades": 2}[recipe.objective]  # images per image that the loss looks at
+    step = gradients * (3 if recipe.train == "all" else 1)
+    if recipe.attack is not None:
+        step += 2 * recipe.attack.steps + (recipe.objective == "trades")
+    if early_stopping is None:
+        return recipe.epochs * images * step
+    seen = len(looks(early_stopping, recipe.epochs)) * early_stopping.images
+    return recipe.epochs * (images - early_stopping.images) * step + seen * (2 * early_stopping.steps + 2)
+
+
+def _right(answers: Tensor | None, labels: Tensor) -> Tensor:
+    """How many rows of the logits (B, classes) are right, float64; nan if there are none."""
+    if answers is None:
+        return torch.full((), nan, dtype=torch.float64, device=labels.device)
+    return (answers.argmax(dim=1) == labels).sum(dtype=torch.float64)

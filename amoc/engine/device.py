@@ -1,0 +1,64 @@
+"""Where to compute and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from amoc.params import Engine
+from amoc.refusal import Refusal
+
+
+def device(engine: Engine) -> torch.device:
+    """The device that `engine.device` asks for ("auto": a GPU where there is one), with PyTorch set up for it.
+
+    Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32),
+    and on a GPU cuDNN's search for the fastest convolutions.
+
+    Raises:
+        Refusal: "cuda" is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if engine.device == "cuda" and not available:
+        raise Refusal("profiles.<p>.engine.device is cuda, but PyTorch finds no CUDA device; set it to auto or cpu")
+    chosen = torch.device("cuda" if available and engine.device != "cpu" else "cpu")
+    if engine.threads:
+        torch.set_num_threads(engine.threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False  # PyTorch's default is True: convolutions with 10 bits of mantissa
+    torch.backends.cudnn.benchmark = chosen.type == "cuda"
+    return chosen
+
+
+def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) -> contextlib.AbstractContextManager:
+    """Matrix products and convolutions in `precision` within the block; weights stay float32.
+
+    Casts of weights are not cached: the cache would outlive an optimiser step taken inside the block.
+    """
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
+def describe(device: torch.device) -> dict:
+    """What a time was measured on, for clock files: device, CPU threads, versions of PyTorch and Python."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_model(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_model() -> str:
+    information = Path("/proc/cpuinfo")  # Linux; platform.processor() is empty or just "x86_64" there
+    if information.exists():
+        for line in information.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,79 @@
+"""Dual batch norm: one set of statistics and affine parameters for clean inputs, one for perturbed ones (journal, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from amoc.pretraining.variants import Branch
+
+BRANCHES: tuple[Branch, ...] = ("clean", "adv")
+
+
+class DualBatchNorm2d(nn.Module):
+    """Two ordinary BatchNorm2d side by side; `branch` says which one the input goes through.
+
+    Takes the arguments of BatchNorm2d. The branch is set for a scope by `with branch(model, "adv"):`.
+    """
+
+    def __init__(self, num_features: int, **options) -> None:
+        super().__init__()
+        self.clean = nn.BatchNorm2d(num_features, **options)
+        self.adv = nn.BatchNorm2d(num_features, **options)
+        self.branch: Branch = "clean"
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.adv(features) if self.branch == "adv" else self.clean(features)
+
+
+@contextmanager
+def branch(model: nn.Module, name: Branch) -> Iterator[None]:
+    """Send everything through the norms of one branch; the branches of before are back afterwards, also after an exception.
+
+    Raises ValueError for a name that is not a branch.
+    """
+    if name not in BRANCHES:
+        raise ValueError(f"unknown norm branch {name!r}, allowed are {', '.join(BRANCHES)}")
+    norms = [module for module in model.modules() if isinstance(module, DualBatchNorm2d)]
+    before = [norm.branch for norm in norms]
+    for norm in norms:
+        norm.branch = name
+    try:
+        yield
+    finally:
+        for norm, old in zip(norms, before, strict=True):
+            norm.branch = old
+
+
+@contextmanager
+def mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Put the model into train or eval mode for a scope; each module's own mode of before is back afterwards."""
+    modules = list(model.modules())
+    before = [module.training for module in modules]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, old in zip(modules, before, strict=True):
+            module.training = old
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No gradients with respect to the parameters within the scope: only input gradients are computed."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether two state dictionaries hold the same keys and bits: the proof that a frozen network was not touched."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

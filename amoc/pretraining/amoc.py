@@ -1,0 +1,154 @@
+"""AMOC: adversarial momentum-contrastive pre-training (journal, sections 3.1 to 3.3 and Algorithm 1). MoCo is its variant ccc."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from amoc.models.encoder import Encoder
+from amoc.models.heads import projector
+from amoc.models.norm import branch, mode
+from amoc.params import Pretraining
+from amoc.perturb import maximise
+from amoc.pretraining.bank import Bank
+from amoc.pretraining.infonce import info_nce
+from amoc.pretraining.momentum import MomentumPair
+from amoc.pretraining.variants import VARIANTS, Branch
+
+Views = dict[Branch, Tensor]  # the clean view of a batch and, where the variant has one, the perturbed view
+
+
+class Terms(NamedTuple):
+    """The loss of a step: total = lambda * clean + (1 - lambda) * variant."""
+
+    total: Tensor
+    clean: Tensor
+    variant: Tensor
+
+
+def unit(network: nn.Module, images: Tensor, name: Branch) -> Tensor:
+    """Unit-length projections (B, D) through one norm branch, in the precision of the parameters."""
+    with branch(network, name):
+        projections = network(images)
+    with torch.autocast(images.device.type, enabled=False):
+        return F.normalize(projections.to(images.dtype), dim=1)
+
+
+class AMOC(nn.Module):
+    """The momentum pair, the two banks and the step.
+
+    Args:
+        encoder: becomes the query encoder.
+        settings: the variant and its switches.
+        generator: of the projector's weights and the banks' initial noise, on the CPU.
+    """
+
+    def __init__(self, encoder: Encoder, settings: Pretraining, generator: torch.Generator) -> None:
+        super().__init__()
+        self.settings, self.variant = settings, VARIANTS[settings.variant]
+        hidden, output = settings.projector.hidden, settings.projector.output
+        self.pair = MomentumPair(encoder, projector(encoder.features, hidden, output, generator))
+        self.banks = nn.ModuleDict({name: Bank(settings.bank_length, output, generator) for name in ("clean", "adv")})
+        v = self.variant
+        # ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query view does, through the key encoder
+        self.fills_by_query = v.bank == "adv" and v.key == "clean" and settings.bank_adv == "moving"
+        self.perturbs_query = v.query == "adv" or self.fills_by_query
+        self.perturbs_key = v.key == "adv"
+
+    @property
+    def encoder(self) -> Encoder:
+        """What pre-training is for: the query encoder."""
+        return self.pair.query.encoder
+
+    def losses(self, queries: Views, keys: Views) -> tuple[Terms, dict[Branch, Tensor]]:
+        """The loss of given views, and the keys that are to enter each bank."""
+        v, s = self.variant, self.settings
+        q = {name: unit(self.pair.query, queries[name], name) for name in dict.fromkeys(("clean", v.query))}
+        with torch.no_grad():
+            k = {name: unit(self.pair.key, keys[name], name) for name in dict.fromkeys(("clean", v.key))}
+            new = dict(k)
+            if self.fills_by_query:
+                new["adv"] = unit(self.pair.key, queries["adv"], "adv")
+            elif s.bank_adv == "frozen":
+                new.pop("adv", None)
+        if s.enqueue == "before":
+            self.enqueue(new)
+        clean = info_nce(q["clean"], k["clean"], self.banks["clean"].keys, s.temperature).mean()
+        variant = info_nce(q[v.query], k[v.key], self.banks[v.bank].keys, s.temperature).mean()
+        return Terms(s.lambda_ * clean + (1 - s.lambda_) * variant, clean, variant), new
+
+    def enqueue(self, keys: dict[Branch, Tensor]) -> None:
+        """Push the new keys of each branch into its bank."""
+        for name, new in keys.items():
+            self.banks[name].push(new)
+
+    def attack(self, queries: Tensor, keys: Tensor, generator: torch.Generator) -> tuple[Views, Views]:
+        """Perturb the views that the variant perturbs, to maximise its second term (journal, eq. 3.2).
+
+        The side that is not perturbed is encoded once: clean, or with uniform noise as in the official code.
+        """
+        views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
+        if not (self.perturbs_query or self.perturbs_key):
+            return views
+        s, bank = self.settings, self.banks[self.variant.bank].keys
+
+        def still(images: Tensor) -> Tensor:
+            if s.attack_key == "clean":
+                return images
+            return (images + torch.empty_like(images).uniform_(-s.epsilon, s.epsilon, generator=generator)).clamp(0, 1)
+
+        with mode(self.pair, s.attack_mode == "train"):
+            if self.perturbs_query and self.perturbs_key:  # AAC, AAA: both jointly
+
+                def loss(both: Tensor) -> Tensor:
+                    query, key = both.chunk(2)
+                    return info_nce(unit(self.pair.query, query, "adv"), unit(self.pair.key, key, "adv"), bank, s.temperature).sum()
+
+                images = torch.cat((queries, keys))
+            elif self.perturbs_query:
+                with torch.no_grad():
+                    fixed = unit(self.pair.key, still(keys), "clean")
+
+                def loss(query: Tensor) -> Tensor:
+                    return info_nce(unit(self.pair.query, query, "adv"), fixed, bank, s.temperature).sum()
+
+                images = queries
+            else:  # CAC, CAA: through the key encoder
+                with torch.no_grad():
+                    fixed = unit(self.pair.query, still(queries), "clean")
+
+                def loss(key: Tensor) -> Tensor:
+                    return info_nce(fixed, unit(self.pair.key, key, "adv"), bank, s.temperature).sum()
+
+                images = keys
+            perturbed = maximise(
+                loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
+                random_start=s.attack.random_start, generator=generator,
+            )  # fmt: skip
+        parts = perturbed.split(len(queries))
+        if self.perturbs_query:
+            views[0]["adv"] = parts[0]
+        if self.perturbs_key:
+            views[1]["adv"] = parts[-1]
+        return views
+
+    def step(self, queries: Tensor, keys: Tensor, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> Terms:
+        """Algorithm 1 for one batch: attack, loss, optimiser, momentum, banks. Views are (B, 3, H, W) in [0, 1]."""
+        terms, new = self.losses(*self.attack(queries, keys, generator))
+        optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()
+        optimizer.step()
+        self.pair.follow(self.settings.key_momentum)
+        if self.settings.enqueue == "after":
+            self.enqueue(new)
+        return Terms(*(term.detach() for term in terms))
+
+    def passes(self) -> float:
+        """Cost of a step per image, in forward passes of the encoder (a backward counts 2, an input gradient 1)."""
+        sides = self.perturbs_query + self.perturbs_key
+        attack = self.settings.attack.steps * 2 * sides + (sides == 1)
+        queries, keys = len({"clean", self.variant.query}), len({"clean", self.variant.key}) + self.fills_by_query
+        return attack + 3 * queries + keys

@@ -1,0 +1,92 @@
+"""What pre-training computes on inputs that anybody can rebuild: its behaviour, whatever its code looks like.
+
+Long stages depend on these numbers instead of on code files (see README, "What reruns when").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amoc.augment import RandomViews, random_shift, to_float
+from amoc.engine.batches import batches
+from amoc.engine.generators import generator
+from amoc.models.encoder import fresh_encoder
+from amoc.params import Affine, Blur, Jitter, Model, Optimizer, Pretraining, Projector, Shift, TrainingAttack, Views
+from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
+from amoc.pretraining.loop import build_method, features_of
+from amoc.pretraining.schedule import warmup_cosine
+from amoc.pretraining.variants import VARIANTS
+
+MODEL = Model(architecture="resnet18", width=4)
+MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
+JITTER = Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+PAPER = Views(crop_scale=(0.2, 1.0), interpolation="bilinear", jitter=JITTER, grayscale=0.2, blur=Blur(probability=0.5, sigma=(0.1, 2.0)), flip=0.5, affine=None)
+DIGITS = PAPER.model_copy(update={"crop_scale": None, "blur": None, "affine": Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2))})
+SWITCHES: tuple[dict[str, Any], ...] = (
+    {"bank_adv": "frozen"}, {"enqueue": "before"}, {"attack_key": "noisy"}, {"attack_mode": "train"},
+    {"attack": TrainingAttack(steps=1, relative_step=1.0, random_start=False)},
+)  # fmt: skip
+
+
+def pixels(count: int, size: int = 8) -> Tensor:
+    """uint8 images (N, size, size, 3) by formula: smooth, coloured, all different."""
+    n, y, x, c = torch.meshgrid(*(torch.arange(k, dtype=torch.float64) for k in (count, size, size, 3)), indexing="ij")
+    return (127.5 * (1 + torch.sin(0.7 * n + (0.3 + 0.05 * n) * x + (0.2 + 0.03 * c) * y + 1.3 * c))).round().to(torch.uint8)
+
+
+def settings(variant: str, **changes: Any) -> Pretraining:
+    """Paper-like settings of a tiny run."""
+    plain = Pretraining(
+        method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=4, batch_size=4, bank_length=10, temperature=0.2,
+        lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean", attack_mode="eval", seed=3,
+        attack=TrainingAttack(steps=2, relative_step=0.25, random_start=True),
+        optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=0.0005, warmup_epochs=1),
+        projector=Projector(hidden=8, output=6), views=PAPER, model=MODEL, epsilon=0.1,
+    )  # fmt: skip
+    return plain.model_copy(update=changes)
+
+
+def train(run: Pretraining, steps: int = 3) -> dict[str, Any]:
+    """A few steps in float64: losses, then what the weights, statistics and banks have become."""
+    method = build_method(run, MEAN, STD).double().train()
+    optimizer = torch.optim.SGD(method.pair.query.parameters(), run.optimizer.lr, run.optimizer.momentum, weight_decay=run.optimizer.weight_decay)
+    images, terms = to_float(pixels(run.batch_size)).double(), []
+    views = RandomViews(run.views, images.shape[-1])
+    for step in range(steps):
+        random = generator(run.seed, "views and attack", 0, step)
+        terms.append([term.item() for term in method.step(views(images, random), views(images, random), optimizer, random)])
+    return {"losses": terms, "state": state(method)}
+
+
+def state(method: AMOC) -> dict[str, list[float]]:
+    """The query, the key and each bank, summarised."""
+    parts = {"query": method.pair.query, "key": method.pair.key, **{f"bank_{name}": bank for name, bank in method.banks.items()}}
+    return {name: summary(torch.cat([tensor.double().flatten() for tensor in part.state_dict().values()])) for name, part in parts.items()}
+
+
+def fingerprint() -> dict[str, Any]:
+    """Views, every variant, every switch, schedule, order and diagnostics; plain numbers."""
+    images = to_float(pixels(6)).double()
+    encoder = fresh_encoder(MODEL, MEAN, STD, generator(1, "weights"))
+    looked = features_of(encoder, pixels(30), "clean", 8)
+    return {
+        "views": {name: summary(RandomViews(chosen, 8)(images, generator(1, name))) for name, chosen in (("paper", PAPER), ("digits", DIGITS),
+                  ("bicubic", PAPER.model_copy(update={"interpolation": "bicubic"})))},
+        "shift": summary(random_shift(images, Shift(pad=2, flip=0.5), generator(1, "shift"))),
+        "variants": {name: train(settings(name)) for name in VARIANTS},
+        "switches": [train(settings("aca", **change)) for change in SWITCHES],
+        "schedule": [warmup_cosine(epoch, 20, 0.1, 10) for epoch in range(20)] + [warmup_cosine(3, 20, 0.1, 0)],
+        "order": [part.tolist() for part in batches(torch.randperm(9, generator=generator(1, "order", 0)), 4)],
+        "diagnostics": [spread(looked), effective_rank(looked), neighbour_accuracy(looked, torch.arange(30) % 3, 5)],
+    }  # fmt: skip
+
+
+def summary(values: Tensor) -> list[float]:
+    """Norm, mean, and a sum with a weight for each place."""
+    values = values.contiguous().flatten()
+    weights = torch.linspace(-1, 1, values.numel(), dtype=torch.float64)
+    return [values.norm().item(), values.mean().item(), (values * weights).sum().item()]

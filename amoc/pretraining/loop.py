@@ -1,0 +1,145 @@
+"""The pre-training loop, written out: data order, views, step, curve, checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from amoc.augment import RandomViews, to_float
+from amoc.engine.batches import batches
+from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import Clock
+from amoc.engine.device import autocast
+from amoc.engine.generators import generator
+from amoc.engine.interruption import Interrupted, Stop
+from amoc.engine.progress import bar, say
+from amoc.models.encoder import Encoder, fresh_encoder
+from amoc.models.norm import branch, mode
+from amoc.params import Pretraining
+from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
+from amoc.pretraining.schedule import warmup_cosine
+
+METHODS = {"amoc": AMOC}  # a method: encoder, settings, generator -> .step(), .encoder, .pair.query, .passes()
+LOOKED_AT = 1000  # training images whose features are looked at for collapse
+NEIGHBOURS_EVERY = 10  # epochs between looks at the nearest neighbours
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What pre-training gave besides the encoder: a row per finished epoch, and how it ended."""
+
+    curve: list[dict[str, Any]]
+    status: Literal["ok", "collapsed", "nan"]
+
+
+def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[float, ...]) -> AMOC:
+    """The method with freshly drawn weights and banks; they depend on the seed alone."""
+    encoder = fresh_encoder(settings.model, mean, std, generator(settings.seed, "weights"))
+    return METHODS[settings.method](encoder, settings, generator(settings.seed, "method"))
+
+
+def pretrain(
+    method: AMOC, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
+    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str,
+    epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
+) -> Pretrained:  # fmt: skip
+    """Pre-train a method in place, resuming from the checkpoint if it holds a state.
+
+    Args:
+        method: of `build_method`; is moved to the device.
+        images, labels: uint8 (N, H, W, 3) and int64 (N,); labels only serve the neighbour accuracy of the curve.
+        precision: of the forward passes, float32 or bfloat16; weights, banks and losses are in float32.
+        checkpoint: where to save; None for nowhere.
+        stop: looked at before each step; a request is followed by a save.
+        epochs, steps_per_epoch: fewer than the settings and the data have, for a trial; the schedule stays the settings'.
+        save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
+
+    Raises:
+        Interrupted: after the save, when `stop` was requested.
+    """
+    images, method = images.to(device), method.to(device)
+    views = RandomViews(settings.views, images.shape[1])
+    options = settings.optimizer
+    optimizer = torch.optim.SGD(method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay)
+    first, step, taken, sums = 0, 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
+    curve: list[dict[str, Any]] = []
+    status: Literal["ok", "collapsed", "nan"] = "ok"
+
+    def save(epoch: int, step: int) -> None:
+        """The position is the next step to take; data order and random streams follow from it."""
+        if checkpoint is not None:
+            checkpoint.save({
+                "epoch": epoch, "step": step, "taken": taken, "sums": sums, "curve": curve, "status": status,
+                "method": method.state_dict(), "optimizer": optimizer.state_dict(), "clock": clock.state(),
+            })  # fmt: skip
+
+    if checkpoint is not None and (state := checkpoint.load()) is not None:
+        first, step, taken, sums = state["epoch"], state["step"], state["taken"], state["sums"].to(device)
+        curve, status = state["curve"], state["status"]
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+        clock.restore(state["clock"])
+        say(f"{title}: goes on from epoch {first + 1}, step {step + 1}")
+
+    saved, last = monotonic(), epochs or settings.epochs
+    method.train()
+    for epoch in range(first, last if status == "ok" else 0):
+        lr = warmup_cosine(epoch, settings.epochs, options.lr, options.warmup_epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        order = torch.randperm(len(images), generator=generator(settings.seed, "order", epoch))
+        steps = batches(order.to(device), settings.batch_size)[:steps_per_epoch]
+
+        with clock.phase("train"):
+            for batch in bar(steps[step:], f"{title} {epoch + 1}/{settings.epochs}", len(steps) - step):
+                if stop.requested:
+                    break
+                random = generator(settings.seed, "views and attack", epoch, step, device=device)
+                pixels = to_float(images[batch])
+                queries, keys = views(pixels, random), views(pixels, random)
+                with autocast(device, precision):
+                    terms = method.step(queries, keys, optimizer, random)
+                sums += torch.stack(terms).double()
+                step, taken = step + 1, taken + 1
+                clock.count("images", len(batch))
+        if stop.requested:
+            save(epoch, step)
+            raise Interrupted(stop.signal)
+
+        total, clean, variant = (sums / len(steps)).tolist()  # the epoch's only wait for the device
+        if total != total or total in (float("inf"), float("-inf")):
+            status = "nan"
+            say(f"{title}: the loss is no longer finite in epoch {epoch + 1}; the run ends here")
+            save(epoch, step)
+            break
+        with clock.phase("look"):
+            looked = features_of(method.encoder, images[:LOOKED_AT], settings.branch, settings.batch_size)
+            every = (epoch + 1) % NEIGHBOURS_EVERY == 0 or epoch + 1 == last
+            neighbours = neighbour_accuracy(looked.cpu(), labels[:LOOKED_AT]) if every else None
+        curve.append({
+            "epoch": epoch + 1, "lr": lr, "loss": total, "loss_clean": clean, "loss_variant": variant,
+            "spread": spread(looked), "rank": effective_rank(looked), "neighbour_accuracy": neighbours,
+            "bank_age": min(taken, ceil(settings.bank_length / settings.batch_size)),  # steps since its oldest key came in
+        })  # fmt: skip
+        say(f"{title}: epoch {epoch + 1}/{settings.epochs}, lr {lr:.4g}, loss {total:.4f} (clean {clean:.4f}, {settings.variant} {variant:.4f}), "
+            f"spread {curve[-1]['spread']:.3f}, rank {curve[-1]['rank']:.1f}" + (f", 20-NN {neighbours:.1f} %" if every else ""))  # fmt: skip
+        step, sums = 0, torch.zeros_like(sums)
+        if epoch + 1 == last and collapsed(looked):
+            status = "collapsed"
+        if epoch + 1 == last or monotonic() - saved > save_every:
+            save(epoch + 1, 0)
+            saved = monotonic()
+    return Pretrained(curve, status)
+
+
+@torch.no_grad()
+def features_of(encoder: Encoder, pixels: Tensor, name: Literal["clean", "adv"], batch_size: int) -> Tensor:
+    """Float32 features (N, D) of uint8 pixels (N, H, W, 3) through one norm branch in eval mode."""
+    with branch(encoder, name), mode(encoder, training=False), torch.autocast(pixels.device.type, enabled=False):
+        return torch.cat([encoder(to_float(batch)) for batch in pixels.split(batch_size)])

@@ -1,0 +1,84 @@
+"""The verdict on each of the papers' claims, from what has been measured so far, and on the profile's floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import records, reports, verdicts, words
+from amoc.reporting.claims import judge
+from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+
+NAME = "claims"
+DATASET = "cifar10"
+
+
+def build(
+    params: Params,
+    profile: str,
+    given: Iterable[str],
+    results: Path = records.RESULTS,
+    written: Path = reports.REPORTS,
+) -> Report:
+    """Judge the claims and floors on the metrics.json of the reports given, on every encoder's linear evaluation (as
+    rows of table3) and on the networks that no table has, such as those of the second seed (as rows of table5).
+
+    Raises:
+        Refusal: a file is missing in a profile other than `paper`, or broken.
+    """
+    known = measured(params, profile, given, results, written)
+    claims, grounds = judge(CLAIMS, known), judge(floors(profile), known)
+    sections = [
+        words.stands_in(params, profile, DATASET),
+        f"# Claims of the papers: {verdicts.count(claims)}",
+        verdicts.markdown(claims, "Claim"),
+    ]
+    if grounds:
+        sections += [
+            f"# Floors of the profile: {verdicts.count(grounds)}",
+            "What must hold on two seeds for the profile to mean anything.",
+            verdicts.markdown(grounds, "Floor"),
+        ]
+    both = (*claims, *grounds)
+    numbers = {**verdicts.metrics(both), "claims": verdicts.counts(claims), "floors": verdicts.counts(grounds)}
+    return Report(NAME, profile, page(*sections), verdicts.csv(both), numbers)
+
+
+def measured(
+    params: Params, profile: str, given: Iterable[str], results: Path, written: Path
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Table -> row -> column -> number, of everything that can be read without a report of its own; a report wins."""
+    attacked = params.attacked(DATASET)
+    tabled = {*attacked.networks, *(f"{run}_finetuned" for run in attacked.finetuned)}
+    encoders = _found("evaluate", profile, params.runs(DATASET), results)
+    networks = _found("attack", profile, [name for name in params.networks(DATASET) if name not in tabled], results)
+    known: dict[str, dict[str, dict[str, float | None]]] = {
+        "table3": {record.name: linear(record) for record in encoders},
+        "table5": {record.name: last(record) for record in networks},
+    }
+    for name in given:
+        rows = reports.read_metrics(name, profile, written)
+        known[name] = {**known.get(name, {}), **{row: dict(columns) for row, columns in rows.items()}}
+    return known
+
+
+def linear(record: Record) -> dict[str, float | None]:
+    """The columns of tables 3 and 8 of one encoder: stdev_clean, stdev_pgd20, adev_clean, adev_pgd20."""
+    return {
+        f"{recipe}_{attack.removeprefix('linf_')}": outcome.exact
+        for recipe, outcomes in record.measurements.items()
+        for attack, outcome in outcomes.items()
+    }
+
+
+def last(record: Record) -> dict[str, float | None]:
+    """The columns of table5 of one network, at its last epoch."""
+    return {attack: outcome.exact for attack, outcome in record.measurements.get("last", {}).items()}
+
+
+def _found(kind: records.Kind, profile: str, names: Iterable[str], results: Path) -> list[Record]:
+    found = (records.find(kind, profile, DATASET, name, results) for name in names)
+    return [record for record in found if record is not None]

@@ -1,0 +1,70 @@
+"""The papers' own numbers, as printed: one CSV file per table, and the cells that are known to be misprinted."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from amoc.refusal import Refusal
+
+FOLDER = Path(__file__).parent / "published"
+
+TABLES = {
+    "table3": "journal_table3",
+    "table4": "journal_table4",
+    "table5": "journal_table5",
+    "table6": "journal_table6",
+    "table8": "journal_table8",
+    "v1_table3": "preprint_table3",
+    "v1_table4": "preprint_table4",
+    "v1_table5": "preprint_table5",
+    "v1_table6": "preprint_table6",
+    "moco_pgd_table1": "moco_pgd_table1",
+}
+_WORDS = {"key", "model", "method", "variant", "pretraining"}  # columns that are not numbers
+
+
+@dataclass(frozen=True)
+class Typo:
+    """A printed number not to tune towards, and what the authors' logs or other tables say instead."""
+
+    table: str
+    row: str
+    column: str
+    note: str
+
+
+TYPOS = (
+    Typo("table5", "standard", "linf_deepfool", "printed 0.03 in the journal; the authors' log says 2.03"),
+    Typo("table5", "amoc", "linf_pgd20", "printed 43.46 in the journal's Table 5, but 43.36 in its Tables 3 and 8"),
+    Typo("table6", "standard", "l2_cw", "printed 0.64 in the journal; the authors' log says 0.07"),
+)
+
+
+@cache
+def numbers(table: str) -> dict[str, dict[str, float]]:
+    """Row key -> column -> the number printed: accuracies in percent, batch sizes, epochs, hours or seconds.
+
+    Args:
+        table: a key of `TABLES`; `table5` is the journal's, `v1_table3` the preprint's.
+
+    Raises:
+        Refusal: no numbers of that table were printed.
+    """
+    if table not in TABLES:
+        raise Refusal(f"no published numbers for {table!r}, allowed are {', '.join(TABLES)}")
+    with (FOLDER / f"{TABLES[table]}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["key"]: {column: float(text) for column, text in row.items() if column not in _WORDS} for row in rows}
+
+
+def number(table: str, row: str, column: str) -> float | None:
+    """One printed number, None where the paper prints none."""
+    return numbers(table).get(row, {}).get(column)
+
+
+def notes(table: str, row: str, column: str) -> tuple[str, ...]:
+    """What to say beside a printed number: its misprint, if it is one."""
+    return tuple(typo.note for typo in TYPOS if (typo.table, typo.row, typo.column) == (table, row, column))

@@ -1,0 +1,201 @@
+"""Results as stages wrote them: JSON -> checked records. An accuracy is counted from the outcome of each image."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from amoc.engine.files import read_json
+from amoc.params import PROFILES
+from amoc.refusal import Refusal
+
+Count = Annotated[int, Field(ge=1)]
+Kind = Literal["evaluate", "attack"]
+
+RESULTS = Path("results")
+ROUNDING = 0.005  # stored accuracies have two decimals
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class _Used(BaseModel):
+    """Settings that a result was measured with: what the reports print of them; the rest is kept as it is.
+
+    Not `amoc.params`: a key that is new there must not make the results of last year unreadable.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+
+class UsedAttack(_Used):
+    kind: str
+    norm: Literal["linf", "l1", "l2"]
+    epsilon: float
+
+
+class UsedRecipe(_Used):
+    objective: str
+    epochs: Count
+    batch_size: Count
+
+
+class Network(_Used):
+    """A whole network: from scratch, or fine-tuned from the encoder named."""
+
+    recipe_name: str
+    recipe: UsedRecipe
+    encoder: str | None
+    seed: int
+
+
+class Encoder(_Used):
+    """A pre-trained encoder."""
+
+    method: str
+    epochs: Count
+    batch_size: Count
+    seed: int
+
+
+_TAGS = ("a network", "an encoder")
+
+
+def _tag(settings: Any) -> str:
+    return _TAGS[0] if isinstance(settings, dict) and "recipe_name" in settings else _TAGS[1]
+
+
+Settings = Annotated[Annotated[Network, Tag(_TAGS[0])] | Annotated[Encoder, Tag(_TAGS[1])], Discriminator(_tag)]
+
+
+class Outcome(_Read):
+    """One attack (or none: clean) on the first n test images."""
+
+    n: Count
+    accuracy: Annotated[float, Field(ge=0, le=100)]  # as stored; `exact` is what is printed
+    correct: str
+    attack: UsedAttack | None
+
+    @property
+    def images(self) -> np.ndarray:
+        """Per image, whether it is classified right, after the attack if there was one: bool, (n,)."""
+        return np.unpackbits(np.frombuffer(base64.b64decode(self.correct), dtype=np.uint8))[: self.n].astype(bool)
+
+    @property
+    def right(self) -> int:
+        return int(self.images.sum())
+
+    @property
+    def exact(self) -> float:
+        """Percent of the n images."""
+        return 100 * self.right / self.n
+
+    @model_validator(mode="after")
+    def _check(self) -> Outcome:
+        try:
+            packed = base64.b64decode(self.correct, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"correct is not base64: {error}") from None
+        if len(packed) != -(-self.n // 8):
+            raise ValueError(f"correct holds {len(packed)} bytes, but n = {self.n} images need {-(-self.n // 8)}")
+        if np.unpackbits(np.frombuffer(packed, dtype=np.uint8))[self.n :].any():
+            raise ValueError(f"correct has bits set beyond its n = {self.n} images")
+        if abs(self.accuracy - self.exact) > ROUNDING + 1e-9:
+            raise ValueError(f"accuracy is {self.accuracy}, but {self.right} of {self.n} images are {self.exact:.2f}")
+        return self
+
+
+class Evaluate(_Read):
+    batch_size: Count
+    seed: int
+
+
+class Record(_Read):
+    """One result file: what was measured of one encoder (kind evaluate) or one model (kind attack)."""
+
+    kind: Kind
+    profile: Literal[PROFILES]
+    dataset: str
+    name: str
+    source: Literal["digits", "cifar"]
+    test_images: Count
+    train_images: Count
+    settings: Settings
+    recipes: dict[str, UsedRecipe] = {}
+    evaluate: Evaluate
+    fingerprints: dict[str, str]
+    status: Literal["ok", "collapsed", "nan"]
+    note: str
+    measurements: dict[str, dict[str, Outcome]]
+
+    @model_validator(mode="after")
+    def _check(self) -> Record:
+        allowed = self.recipes if self.kind == "evaluate" else ("last", "early_stopped")
+        for name, outcomes in self.measurements.items():
+            if name not in allowed:
+                raise ValueError(f"measurements.{name} is none of {', '.join(allowed)}")
+            for attack, outcome in outcomes.items():
+                where = f"measurements.{name}.{attack}"
+                if outcome.n > self.test_images:
+                    raise ValueError(f"{where}: n is {outcome.n}, but there are {self.test_images} test images")
+                if (outcome.attack is None) != (attack == "clean"):
+                    raise ValueError(f"{where}: attack must be {'null' if attack == 'clean' else 'its settings'}")
+        return self
+
+    def outcome(self, measurement: str, attack: str) -> Outcome | None:
+        """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
+        return self.measurements.get(measurement, {}).get(attack)
+
+
+def path(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Path:
+    """Where a stage writes the result of an encoder or a model."""
+    return results / profile / dataset / kind / f"{name}.json"
+
+
+def read(file: Path) -> Record:
+    """A result file, checked.
+
+    Raises:
+        Refusal: it is missing, is not JSON, lacks a key, has an unknown one, or an accuracy is not that of its images.
+    """
+    content = read_json(file)
+    try:
+        return Record.model_validate(content)
+    except ValidationError as failure:
+        raise Refusal(f"{file} is broken: {_sentence(failure)}; remove it and run its stage again") from None
+
+
+def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Record | None:
+    """The record of an encoder or a model; None if there is none and the profile is `paper`, whose runs take days.
+
+    Raises:
+        Refusal: it is not there in another profile; the sentence names the command that makes it. Or it is broken, or
+            holds something else than its path says.
+    """
+    file = path(kind, profile, dataset, name, results)
+    command = f"python -m stages.{kind} {profile} {dataset} {name}"
+    if not file.exists():
+        if profile == "paper":
+            return None
+        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
+    record = read(file)
+    for key, expected in (("kind", kind), ("profile", profile), ("dataset", dataset), ("name", name)):
+        said = getattr(record, key)
+        if said != expected:
+            raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
+    return record
+
+
+def _sentence(failure: ValidationError) -> str:
+    """The first error: which key, what is wrong with it."""
+    error: Any = failure.errors()[0]
+    # pydantic puts the union's tag into an error's place; a reader of the file looks for its keys
+    key = ".".join(str(part) for part in error["loc"] if part not in _TAGS)
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    return f"{key}: {message[0].lower()}{message[1:]}" if key else message

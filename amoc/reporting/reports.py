@@ -1,0 +1,61 @@
+"""A report: the page to read, the table to compute with, the numbers to compare; and where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from amoc.engine.files import read_json, write_atomically, write_json
+from amoc.refusal import Refusal
+
+REPORTS = Path("reports")
+Metrics = Mapping[str, Mapping[str, float | None]]  # row key -> column -> number, None if not measured
+
+
+@dataclass(frozen=True)
+class Report:
+    name: str  # table5
+    profile: str
+    markdown: str
+    csv: str
+    metrics: Metrics
+
+
+def page(*sections: str) -> str:
+    """Sections of Markdown, one blank line between them."""
+    return "\n\n".join(section.strip("\n") for section in sections) + "\n"
+
+
+def folder(name: str, profile: str, reports: Path = REPORTS) -> Path:
+    return reports / name / profile
+
+
+def write(report: Report, reports: Path = REPORTS) -> Path:
+    """Write <name>.md, <name>.csv and metrics.json into reports/<name>/<profile>/, and return that folder."""
+    place = folder(report.name, report.profile, reports)
+    write_atomically(place / f"{report.name}.md", report.markdown)
+    write_atomically(place / f"{report.name}.csv", report.csv)
+    write_json(place / "metrics.json", report.metrics)
+    return place
+
+
+def read_metrics(name: str, profile: str, reports: Path = REPORTS) -> Metrics:
+    """The metrics.json of a report; empty if it is not there and the profile is `paper`.
+
+    Raises:
+        Refusal: it is not there in another profile, or it does not hold numbers by row and column.
+    """
+    path = folder(name, profile, reports) / "metrics.json"
+    if not path.exists():
+        if profile == "paper":
+            return {}
+        raise Refusal(f"{path} is missing: `python -m stages.report {name} {profile}` makes it")
+    metrics = read_json(path)
+    if not (isinstance(metrics, dict) and all(_is_row(row) for row in metrics.values())):
+        raise Refusal(f"{path} is broken: it should map rows to columns to numbers or null; remove it and report again")
+    return metrics
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(number is None or isinstance(number, int | float) for number in row.values())

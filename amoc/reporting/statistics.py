@@ -1,0 +1,131 @@
+"""Is a difference real: tests over seeds, and the interval of an accuracy on so many images.
+
+scipy takes most of a second to import, so only the functions that need it do so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two methods over the same seeds; the difference is first minus second.
+
+    A Wilcoxon test of n pairs cannot give less than 2 / 2^n: with five seeds 0.0625, whatever the difference.
+    """
+
+    seeds: int
+    difference: float  # mean over the seeds, in the unit of the inputs
+    t: float
+    t_p: float  # two-sided
+    wilcoxon_p: float  # two-sided
+    effect_size: float  # Cohen's d_z
+
+
+def compare(first: Sequence[float], second: Sequence[float]) -> PairedComparison:
+    """Paired t-test (journal, Figure 3), Wilcoxon signed-rank test and effect size of one measure over seeds.
+
+    Args:
+        first, second: the measure of each method; entry i of both belongs to the same seed.
+
+    Raises:
+        ValueError: fewer than two pairs, or lists of different length.
+    """
+    differences = _differences(first, second)
+    t, t_p = paired_t_test(first, second)
+    return PairedComparison(
+        seeds=len(differences),
+        difference=fmean(differences),
+        t=t,
+        t_p=t_p,
+        wilcoxon_p=wilcoxon(first, second),
+        effect_size=effect_size(first, second),
+    )
+
+
+def paired_t_test(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """t = mean(d) / (std(d) / sqrt(n)) of the differences d, and its two-sided p-value with n - 1 degrees of freedom.
+
+    Differences that do not vary have no t: then p is 1 if they are all zero, and otherwise t is infinite and p is 0.
+    """
+    differences = _differences(first, second)
+    if _constant(differences):
+        return (math.copysign(math.inf, differences[0]), 0.0) if differences[0] else (0.0, 1.0)
+    from scipy.stats import ttest_rel
+
+    result = ttest_rel(first, second)
+    return float(result.statistic), float(result.pvalue)
+
+
+def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float:
+    """Two-sided p-value of the signed-rank test; pairs that are equal say nothing and are left out, 1 if all are."""
+    if not any(_differences(first, second)):
+        return 1.0
+    from scipy.stats import wilcoxon as signed_rank
+
+    return float(signed_rank(first, second).pvalue)
+
+
+def effect_size(first: Sequence[float], second: Sequence[float]) -> float:
+    """Cohen's d_z = mean(d) / std(d) of the differences d; infinite if they do not vary, but 0 if all are zero."""
+    differences = _differences(first, second)
+    if _constant(differences):
+        return math.copysign(math.inf, differences[0]) if differences[0] else 0.0
+    return fmean(differences) / stdev(differences)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction of m p-values, in the order given.
+
+    The adjusted p of rank i, counted from 0, is the maximum over j <= i of (m - j) p_(j), at most 1.
+
+    Raises:
+        ValueError: a p-value outside [0, 1].
+    """
+    if any(not 0 <= p <= 1 for p in p_values):
+        raise ValueError(f"p-values lie in [0, 1], not {list(p_values)}")
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))  # never below a smaller p's
+        adjusted[index] = largest
+    return adjusted
+
+
+def wilson(right: int, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of an accuracy.
+
+    Args:
+        right: images classified right, 0 <= right <= images.
+        images: how many were asked, at least 1.
+        level: confidence in (0, 1).
+
+    Returns:
+        Lower and upper end in percent.
+
+    Raises:
+        ValueError: numbers outside these ranges.
+    """
+    if not (0 <= right <= images and images >= 1 and 0 < level < 1):
+        raise ValueError(f"{right} right of {images} images at level {level} has no interval")
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, shrink = right / images, 1 + z * z / images
+    centre = (share + z * z / (2 * images)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
+    # with none or all right the exact end is 0 or 100: keep it so, whatever the rounding
+    return (0.0 if right == 0 else 100 * (centre - half), 100.0 if right == images else 100 * (centre + half))
+
+
+def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    if len(first) != len(second) or len(first) < 2:
+        raise ValueError(f"a paired test needs at least two pairs, not {len(first)} and {len(second)} values")
+    return [a - b for a, b in zip(first, second, strict=True)]
+
+
+def _constant(differences: Sequence[float]) -> bool:
+    """Equal up to the rounding of a subtraction, where a standard deviation would be noise."""
+    scale = max(1.0, max(map(abs, differences)))
+    return max(differences) - min(differences) <= 1e-12 * scale

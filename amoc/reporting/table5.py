@@ -1,0 +1,173 @@
+"""Table 5: the clean and robust accuracy of networks from scratch, of AMOC's linear probe and of AMOC fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import published, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.records import Encoder, Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "table5"
+DATASET = "cifar10"
+SUITE = "table5"
+
+COLUMNS = (
+    *("clean", "linf_pgd20", "linf_pgd20_peers", "linf_deepfool", "linf_autoattack"),
+    *("l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw"),
+)
+HEADINGS = {
+    "clean": "Clean",
+    "linf_pgd20": "PGD20",
+    "linf_pgd20_peers": "PGD20p",
+    "linf_deepfool": "DeepFool",
+    "linf_autoattack": "AA",
+    "l1_pgd50": "L1-PGD",
+    "l1_slide": "SLIDE",
+    "l2_pgd50": "L2-PGD",
+    "l2_cw": "C&W",
+    "l2_autoattack": "AA-L2",
+}
+PEERS = "the peers' step: "
+LAST, TWIN = "last", "early_stopped"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one row is about: a measurement of a model; record is None if the model has no result."""
+
+    key: str
+    measurement: str
+    record: Record | None
+    title: str  # what it is called without its settings
+    probe: str = ""  # recipe of a probed encoder
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/attack/*.json of the models that `attacked` names.
+
+    Raises:
+        Refusal: a result is missing in a profile other than `paper`, is broken, or was attacked unlike the others.
+    """
+    lines = _lines(params, profile, results)
+    counted = [line.record for line in lines if line.record is not None]
+    _alike(counted)
+    images = max((record.test_images for record in counted), default=None)
+    columns = _columns(params, profile, counted)
+    comparing = profile == "paper"
+    table = Table("Model", columns, tuple(_row(line, columns, comparing) for line in lines), images)
+    numbers = metrics(table)
+    grounds = [floor for floor in narrow(floors(profile), {NAME}) if all(q.row in numbers for q in floor.reads)]
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        "# Table 5: accuracy (%) under attack",
+        to_markdown(table),
+        READING + (COMPARING if comparing else ""),
+        "## What this table alone can check",
+        verdicts.markdown(judge((*narrow(CLAIMS, {NAME}), *grounds), {NAME: numbers}), "Claim"),
+    )
+    return Report(NAME, profile, text, to_csv(table), numbers)
+
+
+READING = """\
+Percent of the test images still right after the attack; 12 ep, b64: epochs and batch size. **Bold** and _underscored_
+are the best and second best last epochs. An early-stopped twin is the epoch that was best under PGD on held-out
+training images; it is not ranked.
+"""
+COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+
+
+def _lines(params: Params, profile: str, results: Path) -> list[Line]:
+    """In the papers' order: networks from scratch, then each encoder under its probe and fine-tuned."""
+    attacked = params.attacked(DATASET)
+
+    def whole(name: str, title: str) -> list[Line]:
+        record = records.find("attack", profile, DATASET, name, results)
+        return [Line(name, LAST, record, title), Line(f"{name}_{TWIN}", TWIN, record, title)]
+
+    lines = []
+    for name in attacked.networks:
+        recipe = params.classifying(profile, DATASET, name).recipe
+        lines += whole(name, words.OBJECTIVES[recipe.objective])
+    for run in dict.fromkeys((*attacked.probed, *attacked.finetuned)):
+        title = words.encoder(params.pretraining(profile, DATASET, run).plain())
+        if run in attacked.probed:
+            probe = words.RECIPES.get(attacked.probe, attacked.probe)
+            record = records.find("attack", profile, DATASET, run, results)
+            lines += [Line(run, LAST, record, f"{title}, {probe} probe", attacked.probe)]
+        if run in attacked.finetuned:
+            lines += whole(f"{run}_finetuned", f"{title} fine-tuned")
+    return lines
+
+
+def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Column, ...]:
+    """The papers' columns, the peers' PGD20, and what else the suite has; legends tell the attack that was used."""
+    keys = dict.fromkeys((*COLUMNS, *params.suite(profile, SUITE)))
+    used = {attack: outcome.attack for record in counted for attack, outcome in _outcomes(record)}
+    columns = []
+    for key in keys:
+        attack = used.get(key)
+        legend = words.attack(attack.model_dump()) if attack else ""
+        if key == "linf_pgd20_peers" and legend:
+            legend = PEERS + legend
+        columns.append(Column(key, HEADINGS.get(key, key), legend, ranked=True, accuracy=True))
+    return tuple(columns)
+
+
+def _row(line: Line, columns: Iterable[Column], comparing: bool) -> Row:
+    record, twin = line.record, line.measurement == TWIN
+    cells = {column.key: _cell(line, column.key, comparing and not twin) for column in columns}
+    if twin:
+        return Row(line.key, "- early-stopped twin", cells, ranked=False)
+    if record is None:
+        return Row(line.key, f"{line.title} (not measured)", cells)
+    bad = record.status != "ok"
+    notes = (record.note or record.status,) if bad else ()
+    label = f"{line.title} ({_settings(record, line.probe)}){f', {record.status}' if bad else ''}"
+    return Row(line.key, label, cells, not bad, notes)
+
+
+def _settings(record: Record, probe: str) -> str:
+    """The epochs and batch size that were used, of the encoder and of its probe, or of the network."""
+    used = record.settings
+    if isinstance(used, Encoder):
+        probing = f" + {record.recipes[probe].epochs}" if probe in record.recipes else ""
+        return f"{used.epochs}{probing} ep, b{used.batch_size}"
+    recipe = f"{words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)} " if used.encoder else ""
+    return f"{recipe}{used.recipe.epochs} ep, b{used.recipe.batch_size}"
+
+
+def _cell(line: Line, attack: str, comparing: bool) -> Cell:
+    printed = published.number(NAME, line.key, attack) if comparing else None
+    notes = published.notes(NAME, line.key, attack) if printed is not None else ()
+    outcome = line.record.outcome(line.measurement, attack) if line.record else None
+    if outcome is not None:
+        return Cell(outcome.exact, outcome.n, published=printed, published_notes=notes)
+    missing = line.record.status if line.record and line.record.status != "ok" else NOT_MEASURED
+    return Cell(published=printed, published_notes=notes, missing=missing)
+
+
+def _outcomes(record: Record) -> list[tuple[str, records.Outcome]]:
+    return [item for outcomes in record.measurements.values() for item in outcomes.items()]
+
+
+def _alike(counted: list[Record]) -> None:
+    """A column compares models only if all were attacked in the same way, on the same images."""
+    first: dict[str, tuple[Record, tuple]] = {}
+    for record in counted:
+        for attack, outcome in _outcomes(record):
+            how = (outcome.n, outcome.attack.model_dump() if outcome.attack else None)
+            other, before = first.setdefault(attack, (record, how))
+            if how != before:
+                command = f"python -m stages.attack {record.profile} {record.dataset} {record.name}"
+                raise Refusal(
+                    f"{attack} of {record.name} was measured with other settings or images than that of {other.name}: "
+                    f"measure again with `{command}`, or the other one"
+                )

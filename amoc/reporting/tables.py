@@ -1,0 +1,215 @@
+"""A table of measurements, and its three forms: Markdown to read, CSV to compute with, numbers for `dvc metrics`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from amoc.reporting.statistics import wilson
+
+NOT_MEASURED = "n/m"
+Value = float | bool | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `legend` explains the heading in a line below the table."""
+
+    key: str
+    heading: str
+    legend: str = ""
+    digits: int = 2  # decimals shown; two values are equal when they are shown equal
+    ranked: bool = False  # the best and second best (the highest) are marked
+    accuracy: bool = False  # percent of n images: the CSV gives n and an interval too
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. A value of None was not measured and is shown as `missing`."""
+
+    value: Value = None
+    n: int | None = None  # images asked, for an accuracy
+    published: float | None = None
+    shown: str | None = None  # in place of the number's decimals: 8/255
+    missing: str = NOT_MEASURED
+    notes: tuple[str, ...] = ()
+    published_notes: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> float | None:
+        """The value if it is a number, yes and no as 1 and 0."""
+        return None if self.value is None or isinstance(self.value, str) else float(self.value)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. Only rows that are `ranked` compete for best and second best."""
+
+    key: str
+    label: str
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    ranked: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows. `images` is the size of the test split: a column measured on fewer says on how many."""
+
+    corner: str  # heading of the labels
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    images: int | None = None
+
+    def cell(self, row: Row, column: Column) -> Cell:
+        return row.cells.get(column.key, Cell(missing=""))
+
+    def cells(self, column: Column) -> list[Cell]:
+        """From top to bottom."""
+        return [self.cell(row, column) for row in self.rows]
+
+
+def metrics(table: Table) -> dict[str, dict[str, float | None]]:
+    """Row key -> column -> number, None where nothing was measured. Columns of words are left out."""
+    columns = [column for column in table.columns if not any(isinstance(c.value, str) for c in table.cells(column))]
+    return {row.key: {column.key: _rounded(table.cell(row, column).number) for column in columns} for row in table.rows}
+
+
+def to_csv(table: Table) -> str:
+    """One line per row, empty where nothing was measured.
+
+    Each accuracy is followed by n and the ends of its Wilson 95 % interval, and, in a column of which numbers were
+    published, by the published one and by ours minus it.
+    """
+    header, lines = ["key", "label"], [[row.key, row.label] for row in table.rows]
+    for column in table.columns:
+        compared = _compared(table, column)
+        header += [column.key]
+        header += [f"{column.key}_{name}" for name in ("n", "low", "high") if column.accuracy]
+        header += [f"{column.key}_{name}" for name in ("published", "difference") if compared]
+        for line, cell in zip(lines, table.cells(column), strict=True):
+            line += [_plain(cell.value)]
+            line += [_plain(value) for value in (cell.n, *_interval(cell)) if column.accuracy]
+            line += [_plain(value) for value in (cell.published, _difference(cell)) if compared]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    return text.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """An aligned table, then what its headings and notes mean.
+
+    In a ranked column the highest value of the ranked rows is **bold** and the next lower one _underscored_; equal
+    values share a mark, and a column in which all are equal has none. A row with published numbers takes three lines:
+    ours, published, and ours minus published.
+    """
+    notes = _Notes()
+    marks = {column: _marks(table, column) for column in table.columns}
+    lines = [[table.corner, *(_heading(table, column) for column in table.columns)]]
+    for row in table.rows:
+        cells = [(column, table.cell(row, column)) for column in table.columns]
+        label = row.label + notes.refer(row.notes)
+        lines += [[label, *(_shown(c, cell, marks[c].get(row.key, "")) + notes.refer(cell.notes) for c, cell in cells)]]
+        if any(cell.published is not None for _, cell in cells):
+            printed = [_fixed(column, cell.published) + notes.refer(cell.published_notes) for column, cell in cells]
+            lines += [["- published", *printed]]
+            lines += [["- difference", *(_fixed(column, _difference(cell), "+") for column, cell in cells)]]
+    below = [f"- {column.heading}: {column.legend}" for column in table.columns if column.legend]
+    if any(cell.value is None and cell.missing == NOT_MEASURED for c in table.columns for cell in table.cells(c)):
+        below.append(f"- {NOT_MEASURED}: not measured")
+    below += notes.lines()
+    left = [True, *(_is_words(table, column) for column in table.columns)]
+    return "\n".join([*_aligned(lines, left), *([""] if below else []), *below]) + "\n"
+
+
+class _Notes:
+    """Numbers notes in the order in which they are first referred to."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def refer(self, texts: Iterable[str]) -> str:
+        """' [1] [3]' for notes; the empty string for none."""
+        self.texts += [text for text in dict.fromkeys(texts) if text not in self.texts]
+        return "".join(f" [{self.texts.index(text) + 1}]" for text in dict.fromkeys(texts))
+
+    def lines(self) -> list[str]:
+        return [f"- [{number}] {text}" for number, text in enumerate(self.texts, start=1)]
+
+
+def _is_words(table: Table, column: Column) -> bool:
+    return any(isinstance(cell.value, str | bool) for cell in table.cells(column))
+
+
+def _compared(table: Table, column: Column) -> bool:
+    return any(cell.published is not None for cell in table.cells(column))
+
+
+def _heading(table: Table, column: Column) -> str:
+    """The heading, with the number of images where it is not the whole test split."""
+    counts = {cell.n for cell in table.cells(column) if cell.n is not None} - {table.images}
+    return column.heading + (f" n={'/'.join(map(str, sorted(counts)))}" if counts else "")
+
+
+def _marks(table: Table, column: Column) -> dict[str, str]:
+    """Row key -> what to put around its value."""
+    if not column.ranked:
+        return {}
+    numbers = {row.key: table.cell(row, column).number for row in table.rows if row.ranked}
+    values = {key: round(number, column.digits) for key, number in numbers.items() if number is not None}
+    order = sorted(set(values.values()), reverse=True)
+    if len(order) < 2:
+        return {}
+    return {key: "**" if value == order[0] else "_" for key, value in values.items() if value >= order[1]}
+
+
+def _shown(column: Column, cell: Cell, mark: str) -> str:
+    if cell.value is None:
+        return cell.missing
+    if isinstance(cell.value, bool):
+        return "yes" if cell.value else "no"
+    if isinstance(cell.value, str):
+        return cell.value
+    return f"{mark}{cell.shown or _fixed(column, cell.value)}{mark}"
+
+
+def _fixed(column: Column, value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{round(value, column.digits) + 0.0:{sign}.{column.digits}f}"  # + 0.0: no -0.00
+
+
+def _difference(cell: Cell) -> float | None:
+    return None if cell.number is None or cell.published is None else cell.number - cell.published
+
+
+def _interval(cell: Cell) -> tuple[float | None, float | None]:
+    if cell.number is None or cell.n is None:
+        return None, None
+    return wilson(round(cell.number * cell.n / 100), cell.n)
+
+
+def _rounded(value: float | None) -> float | None:
+    """Four decimals: finer than one image in ten thousand, and the same text on every machine."""
+    return None if value is None else round(value, 4)
+
+
+def _plain(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{round(value, 4):.12g}"
+
+
+def _aligned(lines: list[list[str]], left: list[bool]) -> list[str]:
+    """Markdown of equal column widths: words to the left, numbers to the right."""
+    lines = [[text.replace("|", "\\|") for text in line] for line in lines]
+    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(left))]
+    signs = ["<" if words else ">" for words in left]
+    texts = [
+        "| " + " | ".join(f"{text:{sign}{width}}" for text, sign, width in zip(line, signs, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    rules = ["-" * (width + 1) + ("-" if words else ":") for words, width in zip(left, widths, strict=True)]
+    return [texts[0], f"|{'|'.join(rules)}|", *texts[1:]]

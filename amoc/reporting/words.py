@@ -1,0 +1,87 @@
+"""Settings in words: what a row, a heading or a footnote calls an attack, an encoder or a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amoc.params import Epsilon, Params
+
+NORMS = {"linf": "Linf", "l1": "L1", "l2": "L2"}
+OBJECTIVES = {"standard": "Standard", "pgd_at": "PGD-AT", "alp": "ALP", "trades": "TRADES"}
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+RECIPES = {"stdev": "StdEv", "adev": "AdEv", "robev": "RobEv"}
+ATTACKS = {
+    "pgd": "PGD",
+    "slide": "SLIDE",
+    "deepfool": "DeepFool",
+    "carlini_wagner": "C&W",
+    "autoattack": "AutoAttack",
+}
+
+
+def radius(epsilon: float) -> str:
+    """0.0313... -> '8/255', 0.15 -> '0.15', 12.0 -> '12'."""
+    levels = round(epsilon * 255)
+    short = round(epsilon, 3) == epsilon
+    return f"{epsilon:g}" if short or not 0 < levels == round(epsilon * 255, 9) else f"{levels}/255"
+
+
+def attack(settings: Mapping[str, Any]) -> str:
+    """One line from the plain settings of an attack: 'PGD, Linf 8/255, 20 steps of 0.1 epsilon'."""
+    kind = settings["kind"]
+    if kind in ("pgd", "slide"):
+        how = f"{settings['steps']} steps of {settings['relative_step']:g} epsilon"
+    elif kind == "deepfool":
+        how = f"{settings['steps']} steps, overshoot {settings['overshoot']:g}"
+    elif kind == "carlini_wagner":
+        how = (
+            f"{settings['binary_search_steps']} x {settings['steps']} steps, learning rate {settings['lr']:g}, "
+            f"first constant {settings['initial_const']:g}"
+        )
+    else:
+        how = f"version standard, {settings['square_queries']} queries of Square"
+    subset = f", the first {settings['images']} test images" if settings.get("images") else ""
+    return f"{ATTACKS[kind]}, {NORMS[settings['norm']]} {radius(settings['epsilon'])}, {how}{subset}"
+
+
+def encoder(settings: Mapping[str, Any]) -> str:
+    """The method's name: AMOC is the variant ACA with its moving bank, MoCo is CCC, the others say their letters."""
+    variant, frozen = settings.get("variant"), settings.get("bank_adv") == "frozen"
+    if settings["method"] != "amoc" or variant is None:
+        return settings["method"].upper()
+    if variant == "ccc":
+        return "MoCo"
+    if variant == "aca" and not frozen:
+        return "AMOC"
+    return f"AMOC-{variant.upper()}{' frozen bank' if frozen and variant[2] == 'a' else ''}"
+
+
+def stands_in(params: Params, profile: str, dataset: str) -> str:
+    """The first line of a report: what a profile's images, network, attack and epochs stand in for."""
+    if profile == "paper":
+        return f"> **paper profile**: {DATASETS[dataset]} and the papers' settings."
+    data, title = params.data(profile), DATASETS[dataset]
+    if data.source == "digits":
+        images = f"8x8 digits stand in for {title}"
+    else:
+        images = f"{data.train or 'all'} training and {data.test or 'all'} test images stand in for all of {title}"
+    ours, papers = params.epsilon(profile), params.epsilon("paper")
+    changes = [
+        f"width {params.model(profile).width} for {params.model('paper').width}",
+        *_radii(ours, papers),
+        f"{_epochs(params, profile, dataset)} epochs for {_epochs(params, 'paper', dataset)}",
+    ]
+    return f"> **{profile} profile**: {images}, {', '.join(changes)}. Read orderings, not numbers."
+
+
+def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
+    """'epsilon 0.15 for 8/255', the Linf radius that training uses, if it differs."""
+    return [f"epsilon {radius(ours.linf)} for {radius(papers.linf)}"] if ours.linf != papers.linf else []
+
+
+def _epochs(params: Params, profile: str, dataset: str) -> str:
+    """Fewest to most of the short pre-training and of the networks."""
+    epochs = {params.scale(profile).short}
+    epochs |= {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
+    return f"{min(epochs)} to {max(epochs)}" if len(epochs) > 1 else f"{min(epochs)}"

@@ -1,0 +1,55 @@
+"""What every stage command shares: its arguments, and what the shell sees when it ends."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from amoc.engine.interruption import Interrupted
+from amoc.params import PROFILES
+from amoc.refusal import Refusal
+
+ProfileArgument = Annotated[Literal[PROFILES], typer.Argument(help="Which images, and how large everything is.")]
+DatasetArgument = Annotated[str, typer.Argument(help="A data set by its role: cifar10 or cifar100.")]
+RunArgument = Annotated[str, typer.Argument(help="An encoder: a key of `runs` in params.yaml.")]
+ModelArgument = Annotated[
+    str, typer.Argument(help="A whole network: a key of `classifiers`, or <run>_finetuned for a key of `finetuned`.")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", help="Folder below which to write, instead of the project's own.")
+]
+AnywayOption = Annotated[bool, typer.Option("--anyway", help="Start even if it would take too long on a CPU.")]
+
+MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run `main` as this process's command: its parameters are the arguments, its docstring is the help.
+
+    Exit status 0; 2 with one sentence on stderr for a Refusal, a full disk or full memory, or wrong arguments;
+    128 + signal after an interruption that saved its state; 130 after Ctrl-C; 1 with the traceback for a bug.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(main)
+    try:
+        app()
+    except Refusal as refusal:
+        _leave(MENDABLE, str(refusal))
+    except Interrupted as interrupted:
+        _leave(128 + interrupted.signal, "interrupted, state is saved; the same command goes on from here")
+    except MemoryError:
+        _leave(MENDABLE, "out of memory: free some, or choose a smaller profile")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _leave(MENDABLE, f"no space left on the disk for {error.filename or 'the output'}: free some and start again")
+
+
+def _leave(status: int, sentence: str) -> NoReturn:
+    print(f"{Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,33 @@
+"""python -m stages.data PROFILE DATASET: the images as a profile uses them -> data/<profile>/<dataset>.safetensors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from amoc import datasets
+from amoc.engine.progress import say
+from amoc.params import Params
+from stages import command, paths
+
+
+def main(
+    profile: command.ProfileArgument,
+    dataset: command.DatasetArgument,
+    output: command.OutputOption = None,
+) -> None:
+    """Write the images of a data set, as a profile uses them, to data/<profile>/<dataset>.safetensors.
+
+    CIFAR is taken from the folder that AMOC_DATA_DIR names, else from .data-cache, else downloaded into it.
+    """
+    settings = Params.load().data(profile)
+    folder = os.environ.get(datasets.FOLDER_VARIABLE)
+    cache = Path(os.environ.get("DVC_ROOT") or ".") / ".data-cache"
+    built = datasets.build(dataset, settings, Path(folder) if folder else None, cache)
+    path = paths.outputs(output, trial=False) / paths.data(profile, dataset)
+    datasets.write(built, path)
+    say(f"{path}: {built.provenance}")
+
+
+if __name__ == "__main__":
+    command.run(main)

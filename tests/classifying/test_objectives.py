@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from amoc.classifying.objectives import alp, attack, divergence, outcome, pgd_at, standard, trades
+from amoc.params import Recipe, Shift, TrainingAttack
+
+LABELS = torch.tensor([2, 0, 1, 2, 1])
+BETA = {"standard": None, "pgd_at": None, "alp": 0.5, "trades": 6.0}
+
+
+def recipe(objective: str, steps: int = 3, **changes) -> Recipe:
+    settings = {
+        "objective": objective, "train": "all", "epochs": 1, "milestones": (), "batch_size": 5, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0,
+        "shift": Shift(pad=0, flip=0.0), "beta": BETA[objective], "epsilon": 0.1,
+        "attack": None if objective == "standard" else TrainingAttack(steps=steps, relative_step=0.25, random_start=True),
+    }  # fmt: skip
+    return Recipe(**settings | changes)
+
+
+class Linear:
+    """A classifier of 2x2 images that keeps what it was asked: (images, whether a gradient was wanted)."""
+
+    def __init__(self, seed: int) -> None:
+        self.weight = torch.randn(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+        self.asked: list[tuple[torch.Tensor, bool]] = []
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        self.asked.append((images.detach().clone(), torch.is_grad_enabled()))
+        return images.flatten(1) @ self.weight
+
+
+def images(seed: int) -> torch.Tensor:
+    return torch.rand(5, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def slow_cross_entropy(logits: torch.Tensor) -> float:
+    """Mean of -log softmax at the label, image by image."""
+    return sum(math.log(sum(math.exp(z) for z in row)) - row[label] for row, label in zip(logits.tolist(), LABELS.tolist(), strict=True)) / len(logits)
+
+
+def softmax(row: list[float]) -> list[float]:
+    total = sum(math.exp(z) for z in row)
+    return [math.exp(z) / total for z in row]
+
+
+def slow_kl(clean: torch.Tensor, adversarial: torch.Tensor) -> float:
+    """Sum over images of sum_c p_c log(p_c / q_c)."""
+    total = 0.0
+    for one, other in zip(clean.tolist(), adversarial.tolist(), strict=True):
+        total += sum(p * math.log(p / q) for p, q in zip(softmax(one), softmax(other), strict=True))
+    return total
+
+
+def test_standard_is_the_cross_entropy_of_clean_images():
+    classify, clean = Linear(1), images(2)
+    result = standard(classify, clean, LABELS)
+    assert result.loss.item() == pytest.approx(slow_cross_entropy(classify(clean)), rel=1e-12)
+    assert torch.equal(result.clean, classify(clean))
+    assert result.adversarial is None
+
+
+def test_pgd_at_is_the_cross_entropy_of_adversarial_images_only():
+    classify, perturbed = Linear(3), images(4)
+    result = pgd_at(classify, perturbed, LABELS)
+    assert result.loss.item() == pytest.approx(slow_cross_entropy(classify(perturbed)), rel=1e-12)
+    assert torch.equal(result.adversarial, classify(perturbed))
+    assert result.clean is None
+
+
+def test_alp_is_both_cross_entropies_and_the_mean_squared_difference_of_the_logits():
+    classify, clean, perturbed = Linear(5), images(6), images(7)
+    one, other = classify(clean), classify(perturbed)
+    squares = [(a - b) ** 2 for row, row_ in zip(one.tolist(), other.tolist(), strict=True) for a, b in zip(row, row_, strict=True)]
+    expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * sum(squares) / len(squares)
+    assert alp(classify, clean, perturbed, LABELS, 0.7).loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_trades_is_the_clean_cross_entropy_and_beta_times_the_mean_kl():
+    classify, clean, perturbed = Linear(8), images(9), images(10)
+    one, other = classify(clean), classify(perturbed)
+    expected = slow_cross_entropy(one) + 6 * slow_kl(one, other) / 5
+    assert trades(classify, clean, perturbed, LABELS, 6.0).loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_divergence_and_its_gradients_are_those_of_kl_div_on_probabilities():
+    generator = torch.Generator().manual_seed(11)
+    clean, adversarial = (torch.randn(5, 3, dtype=torch.float64, generator=generator).requires_grad_() for _ in range(2))
+    ours = divergence(clean, adversarial)
+    oracle = F.kl_div(F.log_softmax(adversarial, 1), F.softmax(clean, 1), reduction="sum")
+    torch.testing.assert_close(ours, oracle, rtol=1e-12, atol=0)
+    both = (clean, adversarial)  # both sides of the KL have a gradient
+    torch.testing.assert_close(torch.autograd.grad(ours, both), torch.autograd.grad(oracle, both), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e4])
+def test_trades_is_finite_for_a_classifier_that_is_far_too_sure(scale):
+    clean = torch.tensor([[scale, 0, -scale], [0, scale, 0]]).requires_grad_()
+    adversarial = torch.tensor([[-scale, 0, scale], [0, scale, 0]]).requires_grad_()
+    first, second = torch.zeros(2, 3, 1, 1), torch.ones(2, 3, 1, 1)
+    result = trades(lambda given: clean if given is first else adversarial, first, second, torch.tensor([0, 1]), 6.0)
+    assert result.loss.item() == pytest.approx(6 * 2 * scale / 2, rel=1e-6)  # the first image alone, with log q - log p = -2 scale
+    result.loss.backward()
+    assert clean.grad.isfinite().all()
+    assert adversarial.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("objective", "seen"), [("standard", "c"), ("pgd_at", "a"), ("alp", "ca"), ("trades", "ca")])
+def test_a_recipe_runs_its_objective_on_the_clean_images_first_in_passes_of_their_own(objective, seen):
+    classify, given = Linear(12), {"c": images(13), "a": images(14)}
+    result = outcome(recipe(objective), classify, given["c"], given["a"], LABELS)
+    assert len(classify.asked) == len(seen)
+    assert all(torch.equal(asked, given[letter]) for (asked, _), letter in zip(classify.asked, seen, strict=True))
+    losses = {
+        "standard": lambda: standard(classify, given["c"], LABELS),
+        "pgd_at": lambda: pgd_at(classify, given["a"], LABELS),
+        "alp": lambda: alp(classify, given["c"], given["a"], LABELS, 0.5),
+        "trades": lambda: trades(classify, given["c"], given["a"], LABELS, 6.0),
+    }
+    assert torch.equal(result.loss, losses[objective]().loss)
+
+
+@pytest.mark.parametrize("objective", ["pgd_at", "alp", "trades"])
+def test_the_attack_restated_step_by_step(objective):
+    classify, clean, settings = Linear(15), images(16), recipe(objective)
+    start = (torch.rand(clean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(17)) * 2 - 1) * 0.1
+    perturbed = (clean + start).clamp(0, 1)
+    probabilities = F.softmax(classify(clean), dim=1).detach()
+    for _ in range(3):
+        perturbed.requires_grad_()
+        logs = F.log_softmax(classify(perturbed), dim=1)
+        loss = -(probabilities * logs).sum() if objective == "trades" else -logs[range(5), LABELS].sum()
+        step = 0.025 * torch.autograd.grad(loss, perturbed)[0].sign()
+        perturbed = torch.max(torch.min(perturbed.detach() + step, clean + 0.1), clean - 0.1).clamp(0, 1)
+    ours = attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(17))
+    torch.testing.assert_close(ours, perturbed, rtol=0, atol=1e-12)
+    assert classify.weight.grad is None
+
+
+def test_the_attack_of_trades_asks_for_the_clean_logits_once_and_without_gradient():
+    classify, clean = Linear(18), images(19)
+    attack(recipe("trades", steps=4), classify, clean, LABELS, torch.Generator().manual_seed(20))
+    assert [wanted for _, wanted in classify.asked] == [False, True, True, True, True]
+    assert torch.equal(classify.asked[0][0], clean)
+
+
+def test_the_attack_starts_at_the_images_where_no_random_start_is_wanted():
+    classify, clean = Linear(21), images(22)
+    settings = recipe("pgd_at", attack=TrainingAttack(steps=1, relative_step=1.0, random_start=False))
+    attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(23))
+    assert torch.equal(classify.asked[0][0], clean)
+
+
+def test_without_an_attack_the_images_come_back():
+    classify, clean = Linear(24), images(25)
+    assert attack(recipe("standard"), classify, clean, LABELS, torch.Generator()) is clean
+    assert classify.asked == []

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from amoc.engine.device import autocast, describe, device
+from amoc.params import Engine
+from amoc.refusal import Refusal
+
+CPU = torch.device("cpu")
+
+
+def engine(**changes: object) -> Engine:
+    settings = {"device": "auto", "precision": "float32", "compile": False, "threads": 0, "longest_hours_on_cpu": 6.0}
+    return Engine(**(settings | changes))
+
+
+@pytest.fixture(autouse=True)
+def torch_as_before() -> Iterator[None]:
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    tf32, benchmark = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    yield
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = tf32, benchmark
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "expected"),
+    [
+        ("auto", False, "cpu"),
+        ("auto", True, "cuda"),
+        ("cpu", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cuda", True, "cuda"),
+    ],
+)
+def test_which_device(monkeypatch, asked, there, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    torch.backends.cudnn.benchmark = expected == "cpu"
+    assert device(engine(device=asked)) == torch.device(expected)
+    assert torch.backends.cudnn.benchmark == (expected == "cuda")
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(Refusal, match=r"engine\.device is cuda, but .* set it to auto or cpu"):
+        device(engine(device="cuda"))
+
+
+def test_threads_and_a_float32_that_is_one():
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.allow_tf32 = True
+    device(engine(device="cpu", threads=0))
+    assert torch.get_num_threads() == 1
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    device(engine(device="cpu", threads=2))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_autocast_counts_in_the_precision_asked_for(precision):
+    torch.manual_seed(711)
+    convolution, images = torch.nn.Conv2d(3, 4, 3), torch.rand(2, 3, 5, 5)
+    with autocast(CPU, precision):
+        output = convolution(images)
+    assert output.dtype == getattr(torch, precision)
+    assert convolution.weight.dtype == torch.float32
+    rounded = getattr(torch, precision)
+    expected = torch.nn.functional.conv2d(
+        images.to(rounded).double(), convolution.weight.to(rounded).double(), convolution.bias.double()
+    )
+    torch.testing.assert_close(output.double(), expected, rtol=0, atol=1e-6 if precision == "float32" else 2e-2)
+    assert convolution(images).dtype == torch.float32
+
+
+def test_autocast_sees_a_step_taken_inside_it():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    ones = torch.ones(1, 1)
+    with autocast(CPU, "bfloat16"):
+        for value in (1.0, 2.0, 3.0):
+            with torch.no_grad():
+                layer.weight.fill_(value)
+            assert layer(ones).item() == value
+
+
+def test_description_is_ready_for_json():
+    description = json.loads(json.dumps(describe(CPU)))
+    assert description.pop("device").strip()
+    assert description == {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def test_a_gpu_is_described_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the {device}")
+    assert describe(torch.device("cuda"))["device"] == "the cuda"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from amoc.engine.progress import bar, say
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_log_file_there_is_no_bar(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    items = [3, 1, 2]
+    assert bar(items, "epochs", 3) is items
+    assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize("total", [3, None])
+def test_on_a_terminal_the_bar_shows_description_and_total_and_yields_the_items(monkeypatch, total):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(bar([3, 1, 2], "epochs", total)) == [3, 1, 2]
+    assert "epochs:" in terminal.getvalue() and "0/3" in terminal.getvalue()
+
+
+def test_items_without_a_length(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(bar(iter("abcd"), "batches", 4)) == list("abcd")
+    assert "0/4" in terminal.getvalue()
+
+
+def test_a_line_is_out_at_once(monkeypatch):
+    class Output(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(self.getvalue())
+
+    flushed: list[str] = []
+    monkeypatch.setattr(sys, "stdout", Output())
+    say("epoch 1: loss 2.5 ± 0.1")
+    assert flushed[-1] == "epoch 1: loss 2.5 ± 0.1\n"
+
+
+def test_a_line_stands_alone_above_a_bar(monkeypatch):
+    terminal = Terminal()  # both streams come out on one screen
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for _ in bar([1], "epochs"):
+        say("a line")
+    before, _, after = terminal.getvalue().partition("a line\n")
+    assert "epochs:" in before and before.endswith("\r")  # the bar was wiped
+    assert "epochs:" in after  # and drawn again

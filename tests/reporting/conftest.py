@@ -1,0 +1,97 @@
+"""Hand-made results: what a stage would have written, with the outcome of each image chosen."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from amoc.params import Params
+
+ATTACKS = {
+    "linf_pgd20": {"kind": "pgd", "norm": "linf", "epsilon": 0.15, "images": None, "steps": 20, "relative_step": 0.1},
+    "linf_autoattack": {"kind": "autoattack", "norm": "linf", "epsilon": 0.15, "images": 4, "square_queries": 5000},
+}
+RECIPE = {"objective": "trades", "train": "all", "epochs": 12, "milestones": [5, 7], "batch_size": 64, "beta": 6.0}
+MODEL = {"architecture": "resnet18", "width": 16}
+
+
+def outcome(bits: str, attack: dict | None = None) -> dict:
+    """'1101' -> right, right, wrong, right."""
+    images = np.array([bit == "1" for bit in bits])
+    packed = base64.b64encode(np.packbits(images).tobytes()).decode()
+    return {"n": len(bits), "accuracy": round(100 * images.mean(), 2), "correct": packed, "attack": attack}
+
+
+def measurement(clean: str, **attacks: str) -> dict:
+    return {"clean": outcome(clean), **{name: outcome(bits, ATTACKS[name]) for name, bits in attacks.items()}}
+
+
+def network(objective: str = "trades", encoder: str | None = None) -> dict:
+    recipe = {**RECIPE, "objective": objective}
+    return {"recipe_name": objective, "recipe": recipe, "encoder": encoder, "seed": 1, "model": MODEL}
+
+
+def encoder() -> dict:
+    return {"method": "amoc", "variant": "aca", "epochs": 60, "batch_size": 64, "seed": 1, "lambda": 0.5, "model": MODEL}
+
+
+def result(name: str, kind: str, settings: dict, measurements: dict, **changes: object) -> dict:
+    recipes = {name: {**RECIPE, "epochs": 10} for name in ("stdev", "adev")} if "method" in settings else {}
+    return {
+        "kind": kind,
+        "profile": "demo",
+        "dataset": "cifar10",
+        "name": name,
+        "source": "digits",
+        "test_images": 8,
+        "train_images": 100,
+        "settings": settings,
+        "recipes": recipes,
+        "evaluate": {"batch_size": 250, "seed": 1},
+        "fingerprints": {"classify": "0" * 32},
+        "status": "ok",
+        "note": "",
+        "measurements": measurements,
+    } | changes
+
+
+@pytest.fixture
+def made() -> SimpleNamespace:
+    """The makers of results, for tests to call."""
+    makers = (outcome, measurement, network, encoder, result)
+    return SimpleNamespace(**{maker.__name__: maker for maker in makers}, attacks=ATTACKS)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[dict], Path]:
+    """Write a result where its stage would; results/ is in the test's own folder."""
+
+    def write(content: dict) -> Path:
+        folder = tmp_path / "results" / content["profile"] / content["dataset"] / content["kind"]
+        path = folder / f"{content['name']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def params() -> Params:
+    """The project's settings, with what these tests count on held fast."""
+    raw = YAML(typ="safe").load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+    attacked = {"networks": ["standard", "trades"], "finetuned": ["amoc"], "probed": ["amoc"], "probe": "adev"}
+    raw["attacked"] = {"cifar10": attacked}
+    raw["suites"]["table5"] = ["linf_pgd20", "linf_autoattack"]
+    demo = raw["profiles"]["demo"]
+    demo["data"] = {"source": "digits", "train": None, "test": None}
+    demo["model"]["width"], demo["epsilon"]["linf"] = 16, 0.15
+    demo["scale"]["short"] = 60
+    return Params(raw)

@@ -1,0 +1,49 @@
+"""python -m stages.report, as a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    shutil.copy(ROOT / "params.yaml", folder)
+    return subprocess.run([sys.executable, "-m", "stages.report", *arguments], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+
+
+def test_the_room_needs_no_torch_and_starts_without_scipy_or_matplotlib():
+    rooms = [f"amoc.reporting.{path.stem}" for path in (ROOT / "amoc" / "reporting").glob("*.py") if path.stem != "__init__"]
+    code = f"import sys, {', '.join(rooms)}, stages.report; print(*({{'torch', 'scipy', 'matplotlib', 'sklearn'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["table2", "table5", "table7", "claims"])
+def test_a_report_is_written_and_printed(tmp_path, name):
+    done = run(tmp_path, name, "paper")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "reports" / name / "paper"
+    assert {file.name for file in folder.iterdir()} == {f"{name}.md", f"{name}.csv", "metrics.json"}
+    assert done.stdout.startswith((folder / f"{name}.md").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["table5", "demo"], "attack/standard.json is missing"),
+        (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
+        (["claims", "demo"], "evaluate/amoc.json is missing"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence(tmp_path, arguments, sentence):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "reports").exists()

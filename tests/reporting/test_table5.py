@@ -1,0 +1,190 @@
+"""Table 5 from hand-made results."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from amoc.refusal import Refusal
+from amoc.reporting import published, table5
+
+ROWS = ("standard", "standard_early_stopped", "trades", "trades_early_stopped", "amoc", "amoc_finetuned", "amoc_finetuned_early_stopped")
+
+
+def lines(markdown: str, heading: str) -> list[str]:
+    """The table that starts with this heading."""
+    every = markdown.splitlines()
+    start = next(number for number, line in enumerate(every) if line.startswith(f"| {heading} "))
+    return every[start : every.index("", start)]
+
+
+@pytest.fixture
+def everything(made, save, tmp_path):
+    """Eight test images, AutoAttack on the first four."""
+
+    def write(profile: str = "demo", **changes: dict):
+        results = {
+            "standard": (made.network("standard"), {"last": made.measurement("11111111", linf_pgd20="00000000", linf_autoattack="0000")}),
+            "trades": (
+                made.network("trades"),
+                {
+                    "last": made.measurement("11111100", linf_pgd20="11100000", linf_autoattack="1100"),
+                    "early_stopped": made.measurement("11110000", linf_pgd20="11110000", linf_autoattack="1110"),
+                },
+            ),
+            "amoc": (made.encoder(), {"last": made.measurement("11111000", linf_pgd20="11000000", linf_autoattack="1000")}),
+            "amoc_finetuned": (
+                made.network("trades", encoder="amoc"),
+                {"last": made.measurement("11111110", linf_pgd20="11111000", linf_autoattack="1110")},
+            ),
+        }
+        for name, (settings, measurements) in results.items():
+            content = made.result(name, "attack", settings, measurements, profile=profile)
+            save(content | changes.get(name, {}))
+        return tmp_path / "results"
+
+    return write
+
+
+def test_the_demo_table_to_the_letter(params, everything):
+    report = table5.build(params, "demo", everything())
+    assert report.markdown.startswith("> **demo profile**: 8x8 digits stand in for CIFAR-10, width 16 for 64, epsilon 0.15 for 8/255")
+    nothing = " n/m |" * 0
+    assert "\n".join(lines(report.markdown, "Model")) == """\
+| Model                                |      Clean |     PGD20 | PGD20p | DeepFool |    AA n=4 | L1-PGD | SLIDE | L2-PGD | C&W |
+|--------------------------------------|-----------:|----------:|-------:|---------:|----------:|-------:|------:|-------:|----:|
+| Standard (12 ep, b64)                | **100.00** |      0.00 |    n/m |      n/m |      0.00 |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                 |        n/m |       n/m |    n/m |      n/m |       n/m |    n/m |   n/m |    n/m | n/m |
+| TRADES (12 ep, b64)                  |      75.00 |   _37.50_ |    n/m |      n/m |   _50.00_ |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                 |      50.00 |     50.00 |    n/m |      n/m |     75.00 |    n/m |   n/m |    n/m | n/m |
+| AMOC, AdEv probe (60 + 10 ep, b64)   |      62.50 |     25.00 |    n/m |      n/m |     25.00 |    n/m |   n/m |    n/m | n/m |
+| AMOC fine-tuned (TRADES 12 ep, b64)  |    _87.50_ | **62.50** |    n/m |      n/m | **75.00** |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                 |        n/m |       n/m |    n/m |      n/m |       n/m |    n/m |   n/m |    n/m | n/m |""" + nothing
+    assert "- PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
+    assert "- AA: AutoAttack, Linf 0.15, version standard, 5000 queries of Square, the first 4 test images\n" in report.markdown
+
+
+def test_metrics_have_every_row_and_column(params, everything):
+    numbers = table5.build(params, "demo", everything()).metrics
+    assert tuple(numbers) == ROWS
+    assert {tuple(row) for row in numbers.values()} == {table5.COLUMNS}
+    assert numbers["trades"]["linf_pgd20"] == 37.5
+    assert numbers["trades_early_stopped"]["linf_autoattack"] == 75.0
+    assert numbers["trades"]["l2_cw"] is None
+    json.dumps(numbers, allow_nan=False)
+
+
+def test_csv_has_n_and_the_interval_and_no_published_numbers(params, everything):
+    rows = {row["key"]: row for row in csv.DictReader(table5.build(params, "demo", everything()).csv.splitlines())}
+    row = rows["trades"]
+    assert (row["clean"], row["clean_n"], row["linf_autoattack"], row["linf_autoattack_n"]) == ("75", "8", "50", "4")
+    assert float(row["clean_low"]) < 75 < float(row["clean_high"])
+    assert (row["l2_cw"], row["l2_cw_n"], row["l2_cw_low"]) == ("", "", "")
+    assert not any("published" in column for column in row)
+
+
+def test_an_attack_added_to_the_suite_becomes_a_column(params, everything):
+    params.raw["suites"]["table5"].append("l2_autoattack")
+    report = table5.build(params, "demo", everything())
+    assert "| AA-L2 |" in report.markdown
+    assert tuple(report.metrics["amoc"]) == (*table5.COLUMNS, "l2_autoattack")
+
+
+def test_the_verdicts_that_this_table_alone_can_give(params, everything):
+    report = table5.build(params, "demo", everything())
+    verdicts = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in lines(report.markdown, "Claim")[2:]}
+    # PGD-AT and ALP are not among the models, TRADES is: 75, 37.5, 50 against 87.5, 62.5, 75; SLIDE is not measured
+    assert verdicts == {
+        "9. Fine-tuned AMOC beats the supervised defences (journal, Tables 5 and 6)": "not measured",
+        "- CIFAR-10: above PGD-AT, ALP, TRADES in AutoAttack and PGD20": "not measured",
+        "- CIFAR-10: above their early-stopped twins in both": "not measured",
+        "- CIFAR-10: about 1.5 (at least 1) above TRADES: clean, PGD20, AutoAttack": "holds",
+        "- CIFAR-10: not so in SLIDE (TRADES above AMOC - 1)": "not measured",
+        "Standard, seed 1 (demo profile)": "holds",
+        "- clean at least 90": "holds",
+        "- PGD20 at most 10": "holds",
+    }
+
+
+@pytest.mark.parametrize("profile", ["demo", "small"])
+@pytest.mark.parametrize("name", ["standard", "amoc", "amoc_finetuned"])
+def test_a_missing_result_is_refused(params, everything, profile, name):
+    results = everything(profile)
+    (results / profile / "cifar10" / "attack" / f"{name}.json").unlink()
+    with pytest.raises(Refusal, match=rf"attack/{name}\.json is missing: .*`python -m stages\.attack {profile} cifar10 {name}`"):
+        table5.build(params, profile, results)
+
+
+def test_models_attacked_in_different_ways_are_not_put_beside_each_other(params, everything, made):
+    weaker = {"clean": made.outcome("11111100"), "linf_pgd20": made.outcome("11100000", made.attacks["linf_pgd20"] | {"steps": 10})}
+    results = everything(trades={"measurements": {"last": weaker}})
+    with pytest.raises(Refusal, match=r"linf_pgd20 of trades was measured with other settings or images than that of standard: .*`python -m stages\.attack demo cifar10 trades`"):
+        table5.build(params, "demo", results)
+
+
+def test_models_attacked_on_other_images_are_not_put_beside_each_other(params, everything, made):
+    fewer = made.measurement("1111110", linf_pgd20="1110000")
+    with pytest.raises(Refusal, match="clean of trades was measured with other settings or images"):
+        table5.build(params, "demo", everything(trades={"measurements": {"last": fewer}}))
+
+
+@pytest.mark.parametrize("status", ["collapsed", "nan"])
+def test_a_run_that_went_wrong_shows_as_such_and_is_not_ranked(params, everything, made, status):
+    lost = {"status": status, "note": "the features became constant", "measurements": {"last": {"clean": made.outcome("11111111")}}}
+    report = table5.build(params, "demo", everything(trades=lost))
+    row = next(line for line in lines(report.markdown, "Model") if line.startswith("| TRADES"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:3] == [f"TRADES (12 ep, b64), {status} [1]", "100.00", status]
+    assert "- [1] the features became constant\n" in report.markdown
+    assert report.metrics["trades"]["clean"] == 100.0
+    assert report.metrics["trades"]["linf_pgd20"] is None
+
+
+# ---------------------------------------------------------------- paper profile
+
+
+def test_the_paper_profile_works_with_what_is_there(params, tmp_path):
+    report = table5.build(params, "paper", tmp_path / "results")
+    assert report.markdown.startswith("> **paper profile**: ")
+    assert all(number is None for row in report.metrics.values() for number in row.values())
+    assert tuple(report.metrics) == ROWS
+    assert "| Standard (not measured) " in report.markdown
+    assert "holds" not in {line.split("|")[2].strip() for line in lines(report.markdown, "Claim")}
+
+
+def test_published_and_difference_stand_below_each_number(params, everything):
+    results = everything("paper")
+    (results / "paper" / "cifar10" / "attack" / "standard.json").unlink()
+    report = table5.build(params, "paper", results)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines(report.markdown, "Model")]
+    at = next(number for number, row in enumerate(rows) if row[0].startswith("TRADES"))
+    assert rows[at][:3] == ["TRADES (12 ep, b64)", "75.00", "_37.50_"]
+    assert rows[at + 1][:5] == ["- published", "81.11", "51.89", "", "51.89"]
+    assert rows[at + 2][:5] == ["- difference", "-6.11", "-14.39", "", ""]
+    assert rows[at + 3][0] == "- early-stopped twin"
+    assert rows[2][:2] == ["Standard (not measured)", "n/m"]
+    assert rows[3][:2] == ["- published", "95.28"]
+
+
+def test_misprints_are_noted_at_their_cells(params, everything):
+    markdown = table5.build(params, "paper", everything("paper")).markdown
+    assert " 0.03 [1] |" in markdown
+    assert " 43.46 [2] |" in markdown
+    for number, typo in enumerate((typo for typo in published.TYPOS if typo.table == "table5"), start=1):
+        assert f"- [{number}] {typo.note}\n" in markdown
+
+
+def test_csv_of_the_paper_profile_has_published_and_difference(params, everything):
+    rows = {row["key"]: row for row in csv.DictReader(table5.build(params, "paper", everything("paper")).csv.splitlines())}
+    assert (rows["amoc_finetuned"]["clean_published"], rows["amoc_finetuned"]["clean_difference"]) == ("82.76", "4.74")
+    assert (rows["amoc_finetuned"]["l2_cw"], rows["amoc_finetuned"]["l2_cw_published"], rows["amoc_finetuned"]["l2_cw_difference"]) == ("", "58.41", "")
+    assert rows["trades_early_stopped"]["clean_published"] == ""
+
+
+def test_lines_fit_a_wide_terminal(params, everything):
+    params.raw["suites"]["table5"] = list(table5.COLUMNS[1:])
+    for profile in ("demo", "paper"):
+        table = lines(table5.build(params, profile, everything(profile)).markdown, "Model")
+        assert max(map(len, table)) <= 150

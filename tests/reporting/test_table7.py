@@ -1,0 +1,54 @@
+"""Table 7 against the journal's, and against the rule for the adversarial bank."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from amoc.pretraining.variants import VARIANTS
+from amoc.reporting import table7
+
+# journal, Table 7: query perturbed, key perturbed, bank
+JOURNAL = {
+    "aca": ("yes", "no", "adv"),
+    "acc": ("yes", "no", "clean"),
+    "aaa": ("yes", "yes", "adv"),
+    "aac": ("yes", "yes", "clean"),
+    "caa": ("no", "yes", "adv"),
+    "cac": ("no", "yes", "clean"),
+}
+
+
+@pytest.fixture
+def rows(params) -> dict[str, dict[str, str]]:
+    return {row["key"]: row for row in csv.DictReader(table7.build(params, "paper").csv.splitlines())}
+
+
+def test_the_journals_marks(rows):
+    assert {key: (rows[key]["query_perturbed"], rows[key]["key_perturbed"], rows[key]["bank"]) for key in JOURNAL} == JOURNAL
+
+
+def test_every_variant_of_the_code_is_there(rows):
+    assert set(rows) == {*VARIANTS, "aca_frozen"}
+    assert list(rows)[0] == "aca"
+
+
+def test_what_fills_the_adversarial_bank(rows):
+    filled = {key: row["filled"] for key, row in rows.items()}
+    assert filled["aca"] == filled["cca"] == "f_k(c(x) + delta; adv)"
+    assert filled["aaa"] == filled["caa"] == "f_k(c'(x) + delta'; adv)"
+    assert filled["aca_frozen"] == "unit Gaussian noise"
+    assert {filled[key] for key in ("acc", "aac", "cac", "ccc")} == {"not read"}
+
+
+def test_evaluation_branch(rows):
+    assert {key for key, row in rows.items() if row["evaluated"] == "clean"} == {"ccc", "cac", "caa", "cca"}
+
+
+def test_markdown_row_and_metrics(params):
+    report = table7.build(params, "demo")
+    assert report.markdown.startswith("> **demo profile**: ")
+    assert "| CCA [2]         | no    | no  | adv   | f_k(c(x) + delta; adv)       | clean          |\n" in report.markdown
+    assert "- [2] delta is made as for ACA, only to fill the bank: the loss sees clean inputs\n" in report.markdown
+    assert report.metrics["acc"] == {"query_perturbed": 1.0, "key_perturbed": 0.0}
