@@ -343,18 +343,9 @@ class Evaluate(Settings):
     seed: Seed
 
 
-class Attacked(Settings):
-    """What Table 5 attacks: networks from scratch, fine-tuned encoders, and encoders under one linear protocol."""
-
-    networks: list[str]
-    finetuned: list[str]
-    probed: list[str]
-    probe: str
-
-
 # ---------------------------------------------------------------- the file
 
-_SECTIONS = {"profile", "pretrain", "runs", "recipes", "probes", "classifiers", "finetuned", "early_stopping", "attacks", "suites", "evaluate", "attacked", "profiles"}
+_SECTIONS = {"profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites", "evaluate", "attacked_probe", "profiles"}
 _PROFILE_SECTIONS = {"data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks"}
 
 
@@ -425,8 +416,7 @@ class Params:
             self._probe(probe, "probes")
         for suite in self._section("suites"):
             self.suite("demo", suite)
-        for dataset in self._section("attacked"):
-            self.attacked(dataset)
+        self.attacked_probe
 
     # ---- what is asked for
 
@@ -438,6 +428,14 @@ class Params:
     def probes(self) -> list[str]:
         """Names of the linear protocols that every encoder gets."""
         return self._validate(TypeAdapter(list[str]), [("probes", self.raw["probes"])])
+
+    @property
+    def attacked_probe(self) -> str:
+        """The linear protocol under which an encoder itself is attacked with the suite of Table 5."""
+        name = self.raw["attacked_probe"]
+        if name not in self.probes:
+            raise self._refuse("attacked_probe", name, f"one of {', '.join(self.probes)}")
+        return name
 
     @cached_property
     def evaluate(self) -> Evaluate:
@@ -466,10 +464,8 @@ class Params:
         return self._names(self._section(f"runs.{dataset}"), f"runs.{dataset}")
 
     def networks(self, dataset: str) -> list[str]:
-        """Names of the whole networks: from scratch, and `<run>_finetuned`."""
-        scratch = self._names(self._section(f"classifiers.{dataset}"), f"classifiers.{dataset}")
-        tuned = self._names(self._section("finetuned").get(dataset, {}), f"finetuned.{dataset}")
-        return [*scratch, *(f"{run}_finetuned" for run in tuned)]
+        """Names of the whole networks of a data set."""
+        return self._names(self._section(f"classifiers.{dataset}"), f"classifiers.{dataset}")
 
     def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
         """Settings of an encoder, in this order: method, profile, run, scale."""
@@ -511,19 +507,16 @@ class Params:
         return self._validate(Recipe, [*layers, (f"profiles.{profile}", derived)])
 
     def classifying(self, profile: str, dataset: str, name: str) -> Classifying:
-        """Settings of a whole network: a key of `classifiers`, or `<run>_finetuned` for a key of `finetuned`."""
-        encoder = name.removesuffix("_finetuned") if name.endswith("_finetuned") else None
-        where = f"finetuned.{dataset}" if encoder else f"classifiers.{dataset}"
-        own = self._known(where, encoder or name)
-        if own.keys() != {"recipe", "seed"}:
-            raise self._refuse(f"{where}.{encoder or name}", own, "exactly the keys recipe and seed")
-        if encoder:
-            self._known(f"runs.{dataset}", encoder)
+        """Settings of a whole network."""
+        where = f"classifiers.{dataset}.{name}"
+        own = self._mapping(self._known(f"classifiers.{dataset}", name), where, {"recipe", "encoder", "seed"})
+        if own["encoder"] is not None:
+            self._known(f"runs.{dataset}", own["encoder"])
         recipe = self.recipe(profile, own["recipe"])
         if recipe.train != "all":
-            raise self._refuse(f"{where}.{encoder or name}.recipe", own["recipe"], "a recipe with train: all")
-        rest = {"recipe_name": own["recipe"], "encoder": encoder, "seed": own["seed"], "recipe": recipe, "model": self.model(profile), "early_stopping": self.early_stopping(profile)}
-        return self._validate(Classifying, [(f"{where}.{encoder or name}", rest)])
+            raise self._refuse(f"{where}.recipe", own["recipe"], "a recipe with train: all")
+        shared = {"recipe": recipe, "model": self.model(profile), "early_stopping": self.early_stopping(profile)}
+        return self._validate(Classifying, [(where, {"recipe_name": own["recipe"], "encoder": own["encoder"], "seed": own["seed"], **shared})])
 
     def attack(self, profile: str, name: str) -> Attack:
         """Settings of an attack on the test images."""
@@ -542,16 +535,6 @@ class Params:
             if attack not in self._section("attacks"):
                 raise self._refuse(f"suites.{name}", attack, f"one of {', '.join(self._section('attacks'))}")
         return {attack: self.attack(profile, attack) for attack in names}
-
-    def attacked(self, dataset: str) -> Attacked:
-        """What Table 5 (or 6) attacks."""
-        attacked = self._settings(Attacked, f"attacked.{dataset}")
-        allowed = {"networks": list(self._section(f"classifiers.{dataset}")), "finetuned": list(self._section(f"finetuned.{dataset}")), "probed": self.runs(dataset), "probe": self.probes}
-        for key, names in allowed.items():
-            for name in [attacked.probe] if key == "probe" else getattr(attacked, key):
-                if name not in names:
-                    raise self._refuse(f"attacked.{dataset}.{key}", name, f"one of {', '.join(names)}")
-        return attacked
 
     # ---- how it is read
 

@@ -14,6 +14,8 @@ from amoc.params import EarlyStopping
 from amoc.perturb import maximise
 from amoc.refusal import Refusal
 
+BATCH = 256  # images attacked at once in a look
+
 
 def hold_out(count: int, early_stopping: EarlyStopping | None, seed: int) -> tuple[Tensor, Tensor]:
     """Indices of the images to train on and of those held out: the last ones of a permutation that the seed fixes.
@@ -23,10 +25,11 @@ def hold_out(count: int, early_stopping: EarlyStopping | None, seed: int) -> tup
     """
     if early_stopping is None:
         return torch.arange(count), torch.arange(0)
-    if early_stopping.images >= count:
-        raise Refusal(f"early_stopping.images is {early_stopping.images}, but there are {count} training images: allowed are 1 to {count - 1}")
+    held_out = early_stopping.images
+    if held_out >= count:
+        raise Refusal(f"early_stopping.images is {held_out}, allowed is at most {count - 1} of {count} training images")
     order = torch.randperm(count, generator=generator(seed, "held out"))
-    return order[: -early_stopping.images], order[-early_stopping.images :]
+    return order[:-held_out], order[-held_out:]
 
 
 def looks(early_stopping: EarlyStopping, epochs: int) -> list[int]:
@@ -35,35 +38,41 @@ def looks(early_stopping: EarlyStopping, epochs: int) -> list[int]:
 
 
 def look(
-    classifier: Classifier, images: Tensor, labels: Tensor, early_stopping: EarlyStopping, *, epsilon: float, batch_size: int, seed: int
+    classifier: Classifier, images: Tensor, labels: Tensor, early_stopping: EarlyStopping, epsilon: float, seed: int
 ) -> dict[str, float]:
     """Percent of the held-out images that are right, and that are still right after PGD on the cross-entropy.
 
-    In eval mode and float32. Every look starts the attack from the same random points: epochs are compared on equal terms.
+    In eval mode and float32. Every look starts the attack from the same random points, so that epochs compare fairly.
 
     Args:
-        images, labels: uint8 (N, H, W, 3) and (N,), on the classifier's device.
+        images, labels: uint8 (N, H, W, 3) and int64 (N,), on the classifier's device.
         epsilon: Linf, pixel units.
     """
     start = generator(seed, "held out attack", device=images.device)
     counts = torch.zeros(2, dtype=torch.int64, device=images.device)
     with mode(classifier, False), frozen(classifier):
-        for pixels, truth in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        for pixels, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
             counts += _right_and_robust(classifier, to_float(pixels), truth, early_stopping, epsilon, start)
     clean, pgd = (100 * counts / len(images)).tolist()
     return {"held_out_clean": clean, "held_out_pgd": pgd}
 
 
 def _right_and_robust(
-    classifier: Classifier, images: Tensor, labels: Tensor, early_stopping: EarlyStopping, epsilon: float, start: torch.Generator
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    early_stopping: EarlyStopping,
+    epsilon: float,
+    start: torch.Generator,
 ) -> Tensor:
-    """(2,) int64: how many are right, and how many right before and after the attack."""
+    """(2,) int64: how many of a batch are right, and how many both before and after the attack."""
 
     def loss(perturbed: Tensor) -> Tensor:
         return F.cross_entropy(classifier(perturbed), labels, reduction="sum")
 
+    step_size = early_stopping.relative_step * epsilon
     perturbed = maximise(
-        loss, images, epsilon=epsilon, steps=early_stopping.steps, step_size=early_stopping.relative_step * epsilon, generator=start
+        loss, images, epsilon=epsilon, steps=early_stopping.steps, step_size=step_size, generator=start
     )
     with torch.no_grad():
         right = classifier(images).argmax(dim=1) == labels

@@ -1,4 +1,4 @@
-"""The training loop of every classifier: linear probes, fine-tuning and training from scratch differ in their recipe only."""
+"""The training loop of every classifier: probes, fine-tuning and training from scratch differ in their recipe only."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from amoc.models.norm import frozen, mode, same
 from amoc.params import EarlyStopping, Recipe
 
 Precision = Literal["float32", "bfloat16"]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,33 +36,45 @@ class Trained:
 
     Attributes:
         curve: a row per finished epoch: epoch (from 1), lr, loss, and in percent of the augmented training images
-            clean_accuracy and adversarial_accuracy, as far as the objective looks at such images; with early stopping also
-            held_out_clean and held_out_pgd, None in the epochs without a look. Numbers have 6 significant digits.
+            clean_accuracy and adversarial_accuracy, as far as the objective looks at such images; with early stopping
+            also held_out_clean and held_out_pgd, None in the epochs without a look. Numbers have 6 significant digits.
         best_epoch: the epoch (from 1) with the best held_out_pgd, the earliest of equals; None without a look.
         best_state: the classifier's state after that epoch, on the CPU.
         status: "nan" when the loss or a weight ceased to be finite; the curve ends before that epoch.
     """
 
-    curve: list[dict[str, Any]]
+    curve: list[Row]
     best_epoch: int | None
     best_state: dict[str, Tensor] | None
     status: Literal["ok", "nan"]
 
 
 def train_classifier(
-    classifier: Classifier, recipe: Recipe, images: Tensor, labels: Tensor, *, seed: int, device: torch.device, precision: Precision,
-    early_stopping: EarlyStopping | None, checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, save_every: float = 60.0,
-) -> Trained:  # fmt: skip
+    classifier: Classifier,
+    recipe: Recipe,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+    early_stopping: EarlyStopping | None,
+    checkpoint: Checkpoint | None,
+    stop: Stop,
+    clock: Clock,
+    title: str,
+    save_every: float = 60.0,
+) -> Trained:
     """Train a classifier in place, from where the checkpoint left off if it holds a state.
 
-    With early stopping the held-out images are never trained on, so that the last epoch and its twin come from one run. In the
-    paper's setting that takes 4 % of the training images away: a deviation from the papers, which train on all of them.
+    With early stopping the held-out images are never trained on, so that the last epoch and its twin come from one run.
+    In the paper's setting that takes 4 % of the training images away: a deviation from the papers, which train on all.
 
     Args:
         classifier: is moved to the device. With `train: head` its encoder stays as it is, norm statistics included.
         images, labels: uint8 (N, H, W, 3) and int64 (N,); all of them lie on the device during training.
         seed: of the data order, the augmentation, the attacks and the choice of held-out images.
-        precision: of the forward passes in training; weights, and what is counted on held-out images, are in float32.
+        precision: of the forward passes in training; weights and looks at held-out images are in float32.
         early_stopping: None for a classifier without a twin.
         checkpoint: None to save nothing.
         stop: looked at before each step; on request the state is saved there.
@@ -78,20 +91,22 @@ def train_classifier(
     encoder_before = {name: tensor.clone() for name, tensor in classifier.encoder.state_dict().items()}
 
     trained: nn.Module = classifier.head if recipe.train == "head" else classifier
-    optimizer = torch.optim.SGD(trained.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.SGD(trained.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
     first, step, sums = 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
-    curve: list[dict[str, Any]] = []
+    curve: list[Row] = []
     best: dict[str, Any] = {"epoch": None, "pgd": -1.0, "state": None}
     status: Literal["ok", "nan"] = "ok"
 
     def save(epoch: int, step: int) -> None:
-        """`epoch` and `step` are the next ones to take; the order and every random number follow from them and the seed."""
+        """`epoch` and `step` are the next to take; from them and the seed follow the order and all random numbers."""
         if checkpoint is not None:
-            position = {"epoch": epoch, "step": step, "sums": sums, "curve": curve, "best": best, "clock": clock.state()}
-            checkpoint.save({**position, "trained": trained.state_dict(), "optimizer": optimizer.state_dict()})
+            progress = {"epoch": epoch, "step": step, "sums": sums, "curve": curve, "best": best}
+            weights = {"trained": trained.state_dict(), "optimizer": optimizer.state_dict()}
+            checkpoint.save({**progress, **weights, "clock": clock.state()})
 
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        first, step, sums, curve, best = saved["epoch"], saved["step"], saved["sums"].to(device), saved["curve"], saved["best"]
+        first, step, sums = saved["epoch"], saved["step"], saved["sums"].to(device)
+        curve, best = saved["curve"], saved["best"]
         trained.load_state_dict(saved["trained"])
         optimizer.load_state_dict(saved["optimizer"])
         clock.restore(saved["clock"])
@@ -109,8 +124,9 @@ def train_classifier(
                 if stop.requested:
                     save(epoch, step)
                     raise Interrupted(stop.signal)
-                shifted = random_shift(to_float(images[batch]), recipe.shift, generator(seed, "shift", epoch, step, device=device))
+                shift = generator(seed, "shift", epoch, step, device=device)
                 start = generator(seed, "attack", epoch, step, device=device)
+                shifted = random_shift(to_float(images[batch]), recipe.shift, shift)
                 sums += train_step(classifier, recipe, shifted, labels[batch], optimizer, precision, start)
                 clock.count("images", len(batch))
                 step += 1
@@ -120,20 +136,18 @@ def train_classifier(
             status = "nan"
             break
 
-        row = {"epoch": epoch + 1, "lr": lr, "loss": loss}
-        row |= {name: 100 * share for name, share in (("clean_accuracy", clean), ("adversarial_accuracy", adversarial)) if not isnan(share)}
+        row: Row = {"epoch": epoch + 1, "lr": lr, "loss": loss}
+        accuracies = {"clean_accuracy": 100 * clean, "adversarial_accuracy": 100 * adversarial}
+        row |= {name: value for name, value in accuracies.items() if not isnan(value)}
         if early_stopping is not None:
             row |= {"held_out_clean": None, "held_out_pgd": None}
             if epoch in looks(early_stopping, recipe.epochs):
                 with clock.phase("held out"):
-                    row |= look(
-                        classifier, images[held_out], labels[held_out], early_stopping,
-                        epsilon=recipe.epsilon, batch_size=recipe.batch_size, seed=seed,
-                    )  # fmt: skip
+                    row |= look(classifier, images[held_out], labels[held_out], early_stopping, recipe.epsilon, seed)
                 if row["held_out_pgd"] > best["pgd"]:
-                    copied = {name: tensor.to("cpu", copy=True) for name, tensor in classifier.state_dict().items()}
-                    best = {"epoch": epoch + 1, "pgd": row["held_out_pgd"], "state": copied}
-        curve.append({name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()})
+                    state = {name: tensor.to("cpu", copy=True) for name, tensor in classifier.state_dict().items()}
+                    best = {"epoch": epoch + 1, "pgd": row["held_out_pgd"], "state": state}
+        curve.append({name: float(f"{value:.6g}") if type(value) is float else value for name, value in row.items()})
         say(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items() if value is not None))
 
         step, sums = 0, torch.zeros_like(sums)
@@ -147,17 +161,22 @@ def train_classifier(
 
 
 def train_step(
-    classifier: Classifier, recipe: Recipe, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer,
-    precision: Precision, start: torch.Generator,
-) -> Tensor:  # fmt: skip
+    classifier: Classifier,
+    recipe: Recipe,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    start: torch.Generator,
+) -> Tensor:
     """Attack, loss and optimiser for one batch of images (B, 3, H, W) in [0, 1].
 
     Args:
         start: generator of the attack's random start, on the images' device.
 
     Returns:
-        (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean and on adversarial images;
-        nan where the objective has no such answers.
+        (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean images and those
+        on adversarial ones; nan where the objective has no such answers.
     """
     with mode(classifier, False), frozen(classifier):  # a probe's attack, too, goes through the encoder
         perturbed = attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
@@ -167,7 +186,8 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     result.loss.backward()
     optimizer.step()
-    return torch.stack([result.loss.detach().double() * len(images), _right(result.clean, labels), _right(result.adversarial, labels)])
+    loss = result.loss.detach().double() * len(images)
+    return torch.stack([loss, _right(result.clean, labels), _right(result.adversarial, labels)])
 
 
 def logits(classifier: Classifier, images: Tensor, *, precision: Precision, head_only: bool = False) -> Tensor:
@@ -180,8 +200,10 @@ def logits(classifier: Classifier, images: Tensor, *, precision: Precision, head
 
 
 def batches(order: Tensor, size: int) -> list[Tensor]:
-    """Indices (N,) in batches of `size`, the last one smaller; a last batch of one image joins the one before, because batch
-    norm cannot take the variance of one."""
+    """Indices (N,) in batches of `size`, the last one smaller.
+
+    A last batch of one image joins the one before: batch norm cannot take the variance of one.
+    """
     split = list(order.split(size))
     if len(split) > 1 and len(split[-1]) == 1:
         split[-2:] = [torch.cat(split[-2:])]
@@ -189,13 +211,15 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
 
 
 def passes(recipe: Recipe, images: int, early_stopping: EarlyStopping | None) -> float:
-    """Cost of the training in forward passes of one image through the encoder (a backward counts 2, an input gradient 1).
+    """Cost of the training in forward passes of one image through the encoder.
+
+    A backward counts 2, an input gradient 1.
 
     Args:
-        images: all training images, held-out ones included.
+        images: how many training images there are, held-out ones included.
     """
-    gradients = {"standard": 1, "pgd_at": 1, "alp": 2, "trades": 2}[recipe.objective]  # images per image that the loss looks at
-    step = gradients * (3 if recipe.train == "all" else 1)
+    looked_at = 2 if recipe.objective in ("alp", "trades") else 1  # by the loss: clean and adversarial, or one of them
+    step = looked_at * (3 if recipe.train == "all" else 1)
     if recipe.attack is not None:
         step += 2 * recipe.attack.steps + (recipe.objective == "trades")
     if early_stopping is None:
@@ -205,7 +229,7 @@ def passes(recipe: Recipe, images: int, early_stopping: EarlyStopping | None) ->
 
 
 def _right(answers: Tensor | None, labels: Tensor) -> Tensor:
-    """How many rows of the logits (B, classes) are right, float64; nan if there are none."""
+    """How many rows of the logits (B, classes) are right, as float64; nan if there are no logits."""
     if answers is None:
         return torch.full((), nan, dtype=torch.float64, device=labels.device)
     return (answers.argmax(dim=1) == labels).sum(dtype=torch.float64)

@@ -1,6 +1,7 @@
-"""The four objectives, and the attack that each trains against. Pure: nothing here knows of a model, a mode or a device.
+"""The four objectives, and the attack that each trains against.
 
-`classify` is any function images (B, 3, H, W) -> logits (B, classes); `labels` are (B,).
+Pure: nothing here knows of a model, a mode or a device. `classify` is any function images (B, 3, H, W) -> logits
+(B, classes); `labels` are (B,).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Classify = Callable[[Tensor], Tensor]
 
 
 class Outcome(NamedTuple):
-    """A batch's loss, a mean over its images, and the logits (B, classes) it was computed from; None where there is no such pass."""
+    """A batch's loss, a mean over its images, and the logits (B, classes) behind it; None: there is no such pass."""
 
     loss: Tensor
     clean: Tensor | None
@@ -27,15 +28,15 @@ class Outcome(NamedTuple):
 
 
 def divergence(clean: Tensor, adversarial: Tensor) -> Tensor:
-    """KL(p || q) = sum_c p_c (log p_c - log q_c) with p, q the softmax of the clean and the adversarial logits; a sum over images.
+    """KL(p || q) = sum_c p_c (log p_c - log q_c), p and q the softmax of clean and adversarial logits; summed over images.
 
     In log space: never NaN for finite logits, however sure of itself the classifier is.
     """
     return F.kl_div(F.log_softmax(adversarial, dim=1), F.log_softmax(clean, dim=1), reduction="sum", log_target=True)
 
 
-# Where an objective looks at clean and adversarial images, they go through the classifier one after the other, the clean ones
-# first, as in the official code: in train mode each batch norm then normalises them as batches of their own.
+# Where an objective looks at clean and adversarial images, they go through the classifier one after the other, the
+# clean ones first, as in the official code: in train mode batch norm then normalises each as a batch of its own.
 
 
 def standard(classify: Classify, images: Tensor, labels: Tensor) -> Outcome:
@@ -51,7 +52,7 @@ def pgd_at(classify: Classify, perturbed: Tensor, labels: Tensor) -> Outcome:
 
 
 def alp(classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor, beta: float) -> Outcome:
-    """CE(clean) + CE(adversarial) + beta MSE(logits): adversarial logit pairing (Kannan et al., 2018), as the papers' baseline has it."""
+    """CE(clean) + CE(adversarial) + beta MSE(logits): adversarial logit pairing (Kannan et al., 2018)."""
     clean, adversarial = classify(images), classify(perturbed)
     loss = F.cross_entropy(clean, labels) + F.cross_entropy(adversarial, labels) + beta * F.mse_loss(adversarial, clean)
     return Outcome(loss, clean, adversarial)
@@ -60,7 +61,8 @@ def alp(classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor, b
 def trades(classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor, beta: float) -> Outcome:
     """CE(clean) + beta KL(clean || adversarial) (Zhang et al., 2019); gradients flow through both sides of the KL."""
     clean, adversarial = classify(images), classify(perturbed)
-    return Outcome(F.cross_entropy(clean, labels) + beta * divergence(clean, adversarial) / len(images), clean, adversarial)
+    loss = F.cross_entropy(clean, labels) + beta * divergence(clean, adversarial) / len(images)
+    return Outcome(loss, clean, adversarial)
 
 
 def outcome(recipe: Recipe, classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor) -> Outcome:
@@ -80,12 +82,12 @@ def attack(recipe: Recipe, classify: Classify, images: Tensor, labels: Tensor, g
     """The perturbed images that a recipe trains on: PGD on the KL for TRADES, on the cross-entropy for the others.
 
     Args:
-        recipe: with its attack, Linf of radius `epsilon`, and steps of `relative_step * epsilon`; without one the images come back.
+        recipe: its attack makes steps of `relative_step * epsilon` in the Linf ball of radius `epsilon`.
         classify: the classifier in eval mode.
         generator: of the random start, on the images' device.
 
     Returns:
-        images within epsilon of the given ones and in [0, 1].
+        images within epsilon of the given ones and in [0, 1]; without an attack the given ones.
     """
     if recipe.attack is None:
         return images
@@ -101,6 +103,11 @@ def attack(recipe: Recipe, classify: Classify, images: Tensor, labels: Tensor, g
             return F.cross_entropy(classify(perturbed), labels, reduction="sum")
 
     return maximise(
-        loss, images, epsilon=recipe.epsilon, steps=recipe.attack.steps, step_size=recipe.attack.relative_step * recipe.epsilon,
-        random_start=recipe.attack.random_start, generator=generator,
-    )  # fmt: skip
+        loss,
+        images,
+        epsilon=recipe.epsilon,
+        steps=recipe.attack.steps,
+        step_size=recipe.attack.relative_step * recipe.epsilon,
+        random_start=recipe.attack.random_start,
+        generator=generator,
+    )

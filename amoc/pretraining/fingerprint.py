@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from amoc.augment import RandomViews, random_shift, to_float
 from amoc.engine.batches import batches
+from amoc.engine.formula import pixels, summary
 from amoc.engine.generators import generator
 from amoc.models.encoder import fresh_encoder
 from amoc.params import Affine, Blur, Jitter, Model, Optimizer, Pretraining, Projector, Shift, TrainingAttack, Views
@@ -30,12 +30,6 @@ SWITCHES: tuple[dict[str, Any], ...] = (
     {"bank_adv": "frozen"}, {"enqueue": "before"}, {"attack_key": "noisy"}, {"attack_mode": "train"},
     {"attack": TrainingAttack(steps=1, relative_step=1.0, random_start=False)},
 )  # fmt: skip
-
-
-def pixels(count: int, size: int = 8) -> Tensor:
-    """uint8 images (N, size, size, 3) by formula: smooth, coloured, all different."""
-    n, y, x, c = torch.meshgrid(*(torch.arange(k, dtype=torch.float64) for k in (count, size, size, 3)), indexing="ij")
-    return (127.5 * (1 + torch.sin(0.7 * n + (0.3 + 0.05 * n) * x + (0.2 + 0.03 * c) * y + 1.3 * c))).round().to(torch.uint8)
 
 
 def settings(variant: str, **changes: Any) -> Pretraining:
@@ -83,10 +77,3 @@ def fingerprint() -> dict[str, Any]:
         "order": [part.tolist() for part in batches(torch.randperm(9, generator=generator(1, "order", 0)), 4)],
         "diagnostics": [spread(looked), effective_rank(looked), neighbour_accuracy(looked, torch.arange(30) % 3, 5)],
     }  # fmt: skip
-
-
-def summary(values: Tensor) -> list[float]:
-    """Norm, mean, and a sum with a weight for each place."""
-    values = values.contiguous().flatten()
-    weights = torch.linspace(-1, 1, values.numel(), dtype=torch.float64)
-    return [values.norm().item(), values.mean().item(), (values * weights).sum().item()]

@@ -95,13 +95,16 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
         verdict = "not measured" if "not measured" in answers else "holds"
     margins = [part.margin for part in parts if part.margin is not None and part.part.unit == unit]
     margin = None if verdict == "not measured" else min(margins, default=None)
-    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict), parts)
+    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts)
 
 
-def _detail(parts: Sequence[PartVerdict], verdict: Answer) -> str:
-    """What the parts that decide say, and how many of all hold."""
-    holding = sum(part.verdict == "holds" for part in parts)
-    counted = [] if verdict == "holds" or len(parts) == 1 else [f"{holding} of {len(parts)} parts hold"]
+def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
+    """What decides: the tightest part if all hold, each that fails, or what is missing."""
+    if verdict == "holds":
+        return next(part.detail for part in parts if part.margin == margin)
+    answers = [part.verdict for part in parts]
+    partly = "holds" in answers or (verdict == "does not hold" and len(parts) > 1)
+    counted = [f"{answers.count('holds')} of {len(parts)} parts hold"] if partly else []
     if verdict == "not measured":
         return "; ".join([*counted, _missing([quantity for part in parts for quantity in part.missing])])
     return "; ".join([*counted, *(part.detail for part in parts if part.verdict == verdict)])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import records, reports, verdicts, words
+from amoc.reporting import records, reports, table5, verdicts, words
 from amoc.reporting.claims import judge
 from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.records import Record
@@ -23,8 +23,8 @@ def build(
     results: Path = records.RESULTS,
     written: Path = reports.REPORTS,
 ) -> Report:
-    """Judge the claims and floors on the metrics.json of the reports given, on every encoder's linear evaluation (as
-    rows of table3) and on the networks that no table has, such as those of the second seed (as rows of table5).
+    """Judge the claims and floors on the metrics.json of the reports given, on the encoders' linear evaluations (as
+    rows of table3) and on the networks of the second seed (as rows of table5).
 
     Raises:
         Refusal: a file is missing in a profile other than `paper`, or broken.
@@ -51,10 +51,11 @@ def measured(
     params: Params, profile: str, given: Iterable[str], results: Path, written: Path
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Table -> row -> column -> number, of everything that can be read without a report of its own; a report wins."""
-    attacked = params.attacked(DATASET)
-    tabled = {*attacked.networks, *(f"{run}_finetuned" for run in attacked.finetuned)}
-    encoders = _found("evaluate", profile, params.runs(DATASET), results)
-    networks = _found("attack", profile, [name for name in params.networks(DATASET) if name not in tabled], results)
+    asked = {(q.table, q.row) for claim in (*CLAIMS, *floors(profile)) for q in claim.reads}
+    runs = [run for run in params.runs(DATASET) if ("table3", run) in asked]
+    others = [name for name in params.networks(DATASET) if ("table5", name) in asked and name not in table5.MODELS]
+    encoders = _found("evaluate", profile, runs, results)
+    networks = _found("attack", profile, others, results)
     known: dict[str, dict[str, dict[str, float | None]]] = {
         "table3": {record.name: linear(record) for record in encoders},
         "table5": {record.name: last(record) for record in networks},

@@ -18,6 +18,7 @@ from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metric
 NAME = "table5"
 DATASET = "cifar10"
 SUITE = "table5"
+MODELS = ("standard", "pgd_at", "alp", "trades", "amoc", "amoc_finetuned")
 
 COLUMNS = (
     *("clean", "linf_pgd20", "linf_pgd20_peers", "linf_deepfool", "linf_autoattack"),
@@ -51,7 +52,7 @@ class Line:
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
-    """Read results/<profile>/<dataset>/attack/*.json of the models that `attacked` names.
+    """Read results/<profile>/<dataset>/attack/<model>.json of the papers' six models, those that params.yaml has.
 
     Raises:
         Refusal: a result is missing in a profile other than `paper`, is broken, or was attacked unlike the others.
@@ -85,26 +86,29 @@ COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 
 
 def _lines(params: Params, profile: str, results: Path) -> list[Line]:
-    """In the papers' order: networks from scratch, then each encoder under its probe and fine-tuned."""
-    attacked = params.attacked(DATASET)
-
-    def whole(name: str, title: str) -> list[Line]:
-        record = records.find("attack", profile, DATASET, name, results)
-        return [Line(name, LAST, record, title), Line(f"{name}_{TWIN}", TWIN, record, title)]
-
+    """In the papers' order: a whole network and below it its twin, or an encoder under its linear protocol."""
+    networks, runs = params.networks(DATASET), params.runs(DATASET)
     lines = []
-    for name in attacked.networks:
-        recipe = params.classifying(profile, DATASET, name).recipe
-        lines += whole(name, words.OBJECTIVES[recipe.objective])
-    for run in dict.fromkeys((*attacked.probed, *attacked.finetuned)):
-        title = words.encoder(params.pretraining(profile, DATASET, run).plain())
-        if run in attacked.probed:
-            probe = words.RECIPES.get(attacked.probe, attacked.probe)
-            record = records.find("attack", profile, DATASET, run, results)
-            lines += [Line(run, LAST, record, f"{title}, {probe} probe", attacked.probe)]
-        if run in attacked.finetuned:
-            lines += whole(f"{run}_finetuned", f"{title} fine-tuned")
+    for name in MODELS:
+        if name in networks:
+            title, record = _network(params, profile, name), records.find("attack", profile, DATASET, name, results)
+            lines += [Line(name, LAST, record, title), Line(f"{name}_{TWIN}", TWIN, record, title)]
+        elif name in runs:
+            title, record = _encoder(params, profile, name), records.find("attack", profile, DATASET, name, results)
+            probe = params.attacked_probe
+            lines += [Line(name, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", probe)]
     return lines
+
+
+def _network(params: Params, profile: str, name: str) -> str:
+    settings = params.classifying(profile, DATASET, name)
+    if settings.encoder is None:
+        return words.OBJECTIVES[settings.recipe.objective]
+    return f"{_encoder(params, profile, settings.encoder)} fine-tuned"
+
+
+def _encoder(params: Params, profile: str, run: str) -> str:
+    return words.encoder(params.pretraining(profile, DATASET, run).plain())
 
 
 def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Column, ...]:

@@ -60,19 +60,19 @@ def encoder(settings: Mapping[str, Any]) -> str:
 def stands_in(params: Params, profile: str, dataset: str) -> str:
     """The first line of a report: what a profile's images, network, attack and epochs stand in for."""
     if profile == "paper":
-        return f"> **paper profile**: {DATASETS[dataset]} and the papers' settings."
+        return f"> **paper**: {DATASETS[dataset]} and the papers' settings."
     data, title = params.data(profile), DATASETS[dataset]
     if data.source == "digits":
         images = f"8x8 digits stand in for {title}"
     else:
-        images = f"{data.train or 'all'} training and {data.test or 'all'} test images stand in for all of {title}"
+        images = f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"
     ours, papers = params.epsilon(profile), params.epsilon("paper")
     changes = [
         f"width {params.model(profile).width} for {params.model('paper').width}",
         *_radii(ours, papers),
-        f"{_epochs(params, profile, dataset)} epochs for {_epochs(params, 'paper', dataset)}",
+        f"epochs {_epochs(params, profile, dataset)} for {_epochs(params, 'paper', dataset)}",
     ]
-    return f"> **{profile} profile**: {images}, {', '.join(changes)}. Read orderings, not numbers."
+    return f"> **{profile}**: {images}, {', '.join(changes)}. Read orderings, not numbers."
 
 
 def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
@@ -81,7 +81,7 @@ def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
 
 
 def _epochs(params: Params, profile: str, dataset: str) -> str:
-    """Fewest to most of the short pre-training and of the networks."""
+    """'12-60': fewest to most of the short pre-training and of the networks."""
     epochs = {params.scale(profile).short}
     epochs |= {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
-    return f"{min(epochs)} to {max(epochs)}" if len(epochs) > 1 else f"{min(epochs)}"
+    return f"{min(epochs)}-{max(epochs)}" if len(epochs) > 1 else f"{min(epochs)}"

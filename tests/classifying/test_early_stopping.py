@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from amoc.classifying import early_stopping
 from amoc.classifying.early_stopping import hold_out, look, looks
 from amoc.params import EarlyStopping
 from amoc.refusal import Refusal
@@ -47,26 +48,30 @@ def test_without_early_stopping_all_images_are_trained_on():
 
 
 def test_holding_out_every_image_is_refused():
-    with pytest.raises(Refusal, match=r"early_stopping\.images is 3, but there are 3 training images"):
+    with pytest.raises(Refusal, match=r"early_stopping\.images is 3, but of 3 training images at most 2"):
         hold_out(3, settings(), seed=5)
 
 
-@pytest.mark.parametrize(("every", "epochs", "expected"), [(1, 3, [0, 1, 2]), (2, 5, [1, 3, 4]), (2, 4, [1, 3]), (5, 3, [2])])
+@pytest.mark.parametrize(
+    ("every", "epochs", "expected"), [(1, 3, [0, 1, 2]), (2, 5, [1, 3, 4]), (2, 4, [1, 3]), (5, 3, [2])]
+)
 def test_looks_are_every_so_many_epochs_and_at_the_end(every, epochs, expected):
     assert looks(settings(every=every), epochs) == expected
 
 
-def test_a_look_counts_what_is_right_and_what_stays_right_in_the_ball():
+@pytest.mark.parametrize("batch", [4, 256])
+def test_a_look_counts_what_is_right_and_what_stays_right_in_the_ball(monkeypatch, batch):
+    monkeypatch.setattr(early_stopping, "BATCH", batch)
     # The mean pixel moves by at most epsilon = 0.1 = 25.5/255, and 1/2 is 127.5/255.
     images = flat_images([200, 154, 152, 128, 127, 103, 101, 10, 220, 30])
     labels = torch.tensor([1, 1, 1, 1, 0, 0, 0, 0, 0, 1])  # the last two are wrong from the start
-    seen = look(Brightness(), images, labels, settings(), epsilon=0.1, batch_size=4, seed=7)
+    seen = look(Brightness(), images, labels, settings(), 0.1, seed=7)
     assert seen == {"held_out_clean": 80.0, "held_out_pgd": 40.0}  # 200, 154, 101 and 10 are out of reach
 
 
 def test_a_look_is_in_eval_mode_and_leaves_no_trace():
     classifier = Brightness().train()
-    look(classifier, flat_images([200, 10]), torch.tensor([1, 0]), settings(), epsilon=0.1, batch_size=2, seed=8)
+    look(classifier, flat_images([200, 10]), torch.tensor([1, 0]), settings(), 0.1, seed=8)
     assert set(classifier.asked_in_training) == {False}
     assert classifier.training
     assert classifier.scale.requires_grad
@@ -81,7 +86,7 @@ def test_every_look_starts_from_the_same_points():
 
     starts: list[Tensor] = []
     for _ in range(2):
-        look(Recorder(), flat_images([120, 140, 90]), torch.tensor([0, 1, 0]), settings(steps=1), epsilon=0.1, batch_size=3, seed=9)
+        look(Recorder(), flat_images([120, 140, 90]), torch.tensor([0, 1, 0]), settings(steps=1), 0.1, seed=9)
     first, second = starts[0], starts[len(starts) // 2]
     assert torch.equal(first, second)
     assert first.std() > 0.03  # random within the ball, and not the same for every pixel

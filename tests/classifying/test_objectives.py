@@ -14,10 +14,11 @@ BETA = {"standard": None, "pgd_at": None, "alp": 0.5, "trades": 6.0}
 
 
 def recipe(objective: str, steps: int = 3, **changes) -> Recipe:
+    attacked = TrainingAttack(steps=steps, relative_step=0.25, random_start=True)
     settings = {
-        "objective": objective, "train": "all", "epochs": 1, "milestones": (), "batch_size": 5, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0,
-        "shift": Shift(pad=0, flip=0.0), "beta": BETA[objective], "epsilon": 0.1,
-        "attack": None if objective == "standard" else TrainingAttack(steps=steps, relative_step=0.25, random_start=True),
+        "objective": objective, "train": "all", "epochs": 1, "milestones": (), "batch_size": 5, "lr": 0.1,
+        "momentum": 0.9, "weight_decay": 0.0, "shift": Shift(pad=0, flip=0.0), "beta": BETA[objective], "epsilon": 0.1,
+        "attack": None if objective == "standard" else attacked,
     }  # fmt: skip
     return Recipe(**settings | changes)
 
@@ -26,7 +27,8 @@ class Linear:
     """A classifier of 2x2 images that keeps what it was asked: (images, whether a gradient was wanted)."""
 
     def __init__(self, seed: int) -> None:
-        self.weight = torch.randn(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+        random = torch.Generator().manual_seed(seed)
+        self.weight = torch.randn(12, 3, dtype=torch.float64, generator=random).requires_grad_()
         self.asked: list[tuple[torch.Tensor, bool]] = []
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -40,7 +42,8 @@ def images(seed: int) -> torch.Tensor:
 
 def slow_cross_entropy(logits: torch.Tensor) -> float:
     """Mean of -log softmax at the label, image by image."""
-    return sum(math.log(sum(math.exp(z) for z in row)) - row[label] for row, label in zip(logits.tolist(), LABELS.tolist(), strict=True)) / len(logits)
+    rows = zip(logits.tolist(), LABELS.tolist(), strict=True)
+    return sum(-math.log(softmax(row)[label]) for row, label in rows) / len(logits)
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -75,8 +78,8 @@ def test_pgd_at_is_the_cross_entropy_of_adversarial_images_only():
 def test_alp_is_both_cross_entropies_and_the_mean_squared_difference_of_the_logits():
     classify, clean, perturbed = Linear(5), images(6), images(7)
     one, other = classify(clean), classify(perturbed)
-    squares = [(a - b) ** 2 for row, row_ in zip(one.tolist(), other.tolist(), strict=True) for a, b in zip(row, row_, strict=True)]
-    expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * sum(squares) / len(squares)
+    squares = [(a - b) ** 2 for a, b in zip(one.flatten().tolist(), other.flatten().tolist(), strict=True)]
+    expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * sum(squares) / 15
     assert alp(classify, clean, perturbed, LABELS, 0.7).loss.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -88,13 +91,14 @@ def test_trades_is_the_clean_cross_entropy_and_beta_times_the_mean_kl():
 
 
 def test_the_divergence_and_its_gradients_are_those_of_kl_div_on_probabilities():
-    generator = torch.Generator().manual_seed(11)
-    clean, adversarial = (torch.randn(5, 3, dtype=torch.float64, generator=generator).requires_grad_() for _ in range(2))
+    random = torch.Generator().manual_seed(11)
+    clean, adversarial = torch.randn(2, 5, 3, dtype=torch.float64, generator=random).requires_grad_().unbind()
     ours = divergence(clean, adversarial)
     oracle = F.kl_div(F.log_softmax(adversarial, 1), F.softmax(clean, 1), reduction="sum")
     torch.testing.assert_close(ours, oracle, rtol=1e-12, atol=0)
     both = (clean, adversarial)  # both sides of the KL have a gradient
-    torch.testing.assert_close(torch.autograd.grad(ours, both), torch.autograd.grad(oracle, both), rtol=1e-10, atol=1e-12)
+    gradients, expected = torch.autograd.grad(ours, both), torch.autograd.grad(oracle, both)
+    torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])
@@ -103,7 +107,8 @@ def test_trades_is_finite_for_a_classifier_that_is_far_too_sure(scale):
     adversarial = torch.tensor([[-scale, 0, scale], [0, scale, 0]]).requires_grad_()
     first, second = torch.zeros(2, 3, 1, 1), torch.ones(2, 3, 1, 1)
     result = trades(lambda given: clean if given is first else adversarial, first, second, torch.tensor([0, 1]), 6.0)
-    assert result.loss.item() == pytest.approx(6 * 2 * scale / 2, rel=1e-6)  # the first image alone, with log q - log p = -2 scale
+    # log p - log q is 2 scale for the first image, 0 for the second
+    assert result.loss.item() == pytest.approx(6 * 2 * scale / 2, rel=1e-6)
     result.loss.backward()
     assert clean.grad.isfinite().all()
     assert adversarial.grad.isfinite().all()

@@ -300,7 +300,8 @@ def test_two_at_once_are_refused_and_the_holder_is_named(killed_runs):
 def test_the_lock_of_a_killed_run_is_taken_over(whose):
     pid = {"dead": a_dead_process(), "reused": os.getppid()}.get(whose, 1)
     text = json.dumps({"pid": pid, "host": socket.gethostname()})
-    text = {"nobody": "", "half": text[:9], "nonsense": "[1]", "longer": text + " " * 1000}.get(whose, text)
+    longer = json.dumps({"pid": 1, "host": socket.gethostname(), "more": "x" * 100})
+    text = {"nobody": "", "half": text[:9], "nonsense": "[1]", "longer": longer}.get(whose, text)
     checkpoint = Checkpoint("stage", {})
     lock = leave_a_lock(checkpoint, text)
     (checkpoint.folder / ".state.pt.1.tmp").write_bytes(b"half a state")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -25,13 +26,16 @@ def project(made, save, params, tmp_path):
         **{f"amoc{suffix}": {"method": "amoc"} for suffix in ("", "_seed2")},
         **{f"moco{suffix}": {"method": "amoc", "variant": "ccc"} for suffix in ("", "_seed2")},
     }
-    networks = ("standard", "trades", "pgd_at_seed2", "standard_seed2")
-    params.raw["classifiers"]["cifar10"] = {name: {"recipe": name.removesuffix("_seed2"), "seed": 1} for name in networks}
+    networks = ("standard", "pgd_at_seed2", "standard_seed2", "trades_seed2")  # no claim reads the last
+    recipes = {name: name.removesuffix("_seed2") for name in networks}
+    params.raw["classifiers"]["cifar10"] = {
+        name: {"recipe": recipe, "encoder": None, "seed": 1} for name, recipe in recipes.items()
+    }
 
     def write_all(profile: str = "demo"):
-        for name, pgd20 in (("amoc", "11110000"), ("amoc_seed2", "11100000"), ("moco", "00000000"), ("moco_seed2", "11100000")):
-            recipes = {recipe: made.measurement("11111100", linf_pgd20=pgd20) for recipe in ("stdev", "adev")}
-            save(made.result(name, "evaluate", made.encoder(), recipes, profile=profile))
+        for name, right in (("amoc", 4), ("amoc_seed2", 3), ("moco", 0), ("moco_seed2", 3)):
+            measured = made.measurement("11111100", linf_pgd20="1" * right + "0" * (8 - right))
+            save(made.result(name, "evaluate", made.encoder(), {"stdev": measured, "adev": measured}, profile=profile))
         for name, pgd20 in (("standard_seed2", "00000000"), ("pgd_at_seed2", "11110000")):
             measured = {"last": made.measurement("11111111", linf_pgd20=pgd20)}
             save(made.result(name, "attack", made.network("pgd_at"), measured, profile=profile))
@@ -43,7 +47,8 @@ def project(made, save, params, tmp_path):
 
 def test_results_become_rows_of_the_tables_that_claims_read(project):
     measured = claims_report.measured(*project())
-    assert measured["table3"]["amoc"] == {"stdev_clean": 75.0, "stdev_pgd20": 50.0, "adev_clean": 75.0, "adev_pgd20": 50.0}
+    four = {"stdev_clean": 75.0, "stdev_pgd20": 50.0, "adev_clean": 75.0, "adev_pgd20": 50.0}
+    assert measured["table3"]["amoc"] == four
     assert set(measured["table3"]) == {"amoc", "amoc_seed2", "moco", "moco_seed2"}
     assert measured["table5"] == {
         "standard_seed2": {"clean": 100.0, "linf_pgd20": 0.0},
@@ -56,7 +61,7 @@ def test_floors_and_claims_are_counted(project):
     report = claims_report.build(*project())
     verdicts = {row["key"]: row["verdict"] for row in csv.DictReader(report.csv.splitlines())}
     assert verdicts["claim9"] == "not measured"
-    assert {key: verdict for key, verdict in verdicts.items() if key.startswith("floor") and not key[-2:] in ("_1", "_2")} == {
+    assert {key: verdict for key, verdict in verdicts.items() if re.fullmatch(r"floor_.*_seed\d", key)} == {
         "floor_standard_seed1": "holds",
         "floor_pgd_at_seed1": "does not hold",
         "floor_amoc_seed1": "holds",
@@ -76,7 +81,8 @@ def test_floors_and_claims_are_counted(project):
 def test_a_verdict_says_its_margin_and_why(project):
     markdown = claims_report.build(*project()).markdown
     row = next(line for line in markdown.splitlines() if line.startswith("| PGD-AT, seed 1 "))
-    assert [cell.strip() for cell in row.strip("|").split("|")] == ["PGD-AT, seed 1 (demo profile)", "does not hold", "-1.00", "points"]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["PGD-AT, seed 1 (demo profile)", "does not hold", "-1.00", "points"]
     assert "- PGD-AT, seed 1: closest is pgd_at at least 40, linf_pgd20: pgd_at linf_pgd20 39\n" in markdown
 
 

@@ -14,12 +14,16 @@ ROOT = Path(__file__).parents[2]
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     shutil.copy(ROOT / "params.yaml", folder)
-    return subprocess.run([sys.executable, "-m", "stages.report", *arguments], cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "stages.report", *arguments]
+    environment = {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_room_needs_no_torch_and_starts_without_scipy_or_matplotlib():
-    rooms = [f"amoc.reporting.{path.stem}" for path in (ROOT / "amoc" / "reporting").glob("*.py") if path.stem != "__init__"]
-    code = f"import sys, {', '.join(rooms)}, stages.report; print(*({{'torch', 'scipy', 'matplotlib', 'sklearn'}} & set(sys.modules)))"
+    files = (ROOT / "amoc" / "reporting").glob("[!_]*.py")
+    modules = ", ".join(f"amoc.reporting.{file.stem}" for file in files)
+    heavy = {"torch", "scipy", "matplotlib", "sklearn"}
+    code = f"import sys, {modules}, stages.report; print(*({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -25,7 +25,7 @@ def test_three_files(tmp_path):
 
 def test_missing_metrics_are_refused_but_in_the_paper_profile_empty(tmp_path):
     assert read_metrics("table5", "paper", tmp_path) == {}
-    with pytest.raises(Refusal, match=r"table5/small/metrics\.json is missing: `python -m stages\.report table5 small`"):
+    with pytest.raises(Refusal, match=r"small/metrics\.json is missing: `python -m stages\.report table5 small`"):
         read_metrics("table5", "small", tmp_path)
 
 

@@ -50,7 +50,8 @@ def test_effect_size_is_mean_over_standard_deviation():
 def test_compare_gathers_them():
     compared = compare(AMOC, ACL)
     assert (compared.t, compared.t_p) == paired_t_test(AMOC, ACL)
-    assert (compared.seeds, compared.wilcoxon_p, compared.effect_size) == (5, wilcoxon(AMOC, ACL), effect_size(AMOC, ACL))
+    assert (compared.wilcoxon_p, compared.effect_size) == (wilcoxon(AMOC, ACL), effect_size(AMOC, ACL))
+    assert compared.seeds == 5
     assert compared.difference == pytest.approx(np.mean(AMOC) - np.mean(ACL))
     assert compared.t == pytest.approx(compared.effect_size * math.sqrt(5))
 

@@ -26,7 +26,9 @@ def rows(params) -> dict[str, dict[str, str]]:
 
 
 def test_the_journals_marks(rows):
-    assert {key: (rows[key]["query_perturbed"], rows[key]["key_perturbed"], rows[key]["bank"]) for key in JOURNAL} == JOURNAL
+    columns = ("query_perturbed", "key_perturbed", "bank")
+    marks = {key: tuple(row[column] for column in columns) for key, row in rows.items()}
+    assert {key: marks[key] for key in JOURNAL} == JOURNAL
 
 
 def test_every_variant_of_the_code_is_there(rows):
@@ -48,7 +50,8 @@ def test_evaluation_branch(rows):
 
 def test_markdown_row_and_metrics(params):
     report = table7.build(params, "demo")
-    assert report.markdown.startswith("> **demo profile**: ")
-    assert "| CCA [2]         | no    | no  | adv   | f_k(c(x) + delta; adv)       | clean          |\n" in report.markdown
+    assert report.markdown.startswith("> **demo**: ")
+    row = next(line for line in report.markdown.splitlines() if line.startswith("| CCA [2] "))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["no", "no", "adv", "f_k(c(x) + delta; adv)", "clean"]
     assert "- [2] delta is made as for ACA, only to fill the bank: the loss sees clean inputs\n" in report.markdown
     assert report.metrics["acc"] == {"query_perturbed": 1.0, "key_perturbed": 0.0}

@@ -28,7 +28,8 @@ def test_best_and_second_best_are_marked():
 
 
 def test_equal_values_share_a_mark_and_the_second_is_the_next_lower():
-    assert marked(values({"a": 30.0, "b": 30.0, "c": 20.0, "d": 20.0, "e": 1.0})) == ["**30.00**", "**30.00**", "_20.00_", "_20.00_", "1.00"]
+    table = values({"a": 30.0, "b": 30.0, "c": 20.0, "d": 20.0, "e": 1.0})
+    assert marked(table) == ["**30.00**", "**30.00**", "_20.00_", "_20.00_", "1.00"]
 
 
 def test_values_that_are_shown_equal_are_equal():
@@ -54,7 +55,14 @@ def table() -> Table:
     typo = ("a misprint",)
     rows = (
         Row("a", "A", {"clean": Cell(75.0, 8, published=74.5), "pgd20": Cell(50.0, 4, published=50.001)}),
-        Row("b", "B|b", {"clean": Cell(62.5, 8, published=61.0, published_notes=typo), "pgd20": Cell(published=1.0, published_notes=typo)}),
+        Row(
+            "b",
+            "B|b",
+            {
+                "clean": Cell(62.5, 8, published=61.0, published_notes=typo),
+                "pgd20": Cell(published=1.0, published_notes=typo),
+            },
+        ),
         Row("c", "- twin", {"clean": Cell(100.0, 8), "pgd20": Cell()}, ranked=False),
         Row("d", "D, collapsed", {"pgd20": Cell(missing="collapsed")}, notes=("lost",), ranked=False),
     )
@@ -86,10 +94,9 @@ def test_csv_to_the_letter(table):
     for right, images in ((6, 8), (5, 8), (8, 8), (2, 4)):
         interval = stats.binomtest(right, images).proportion_ci(method="wilson")
         ends[right, images] = f"{round(100 * interval.low, 4):.12g},{round(100 * interval.high, 4):.12g}"
-    names = ("n", "low", "high", "published", "difference")
-    header = ",".join(["key", "label", *(name for key in ("clean", "pgd20") for name in (key, *(f"{key}_{n}" for n in names)))])
     assert to_csv(table).splitlines() == [
-        header,
+        "key,label,clean,clean_n,clean_low,clean_high,clean_published,clean_difference,"
+        "pgd20,pgd20_n,pgd20_low,pgd20_high,pgd20_published,pgd20_difference",
         f"a,A,75,8,{ends[6, 8]},74.5,0.5,50,4,{ends[2, 4]},50.001,-0.001",
         f"b,B|b,62.5,8,{ends[5, 8]},61,1.5,,,,,1,",
         f"c,- twin,100,8,{ends[8, 8]},,,,,,,,",

@@ -11,11 +11,12 @@ from amoc.reporting.inequalities import Quantity, above, ratio
 
 @pytest.fixture
 def judged() -> list:
+    cost = ratio(Quantity("t", "a", "s"), Quantity("t", "b", "s"), 0.5, 2)
     claims = (
         Claim("claim1", "A beats B", "paper, Table 1", (Part("in clean", above("t", "a", ["b"], ("clean",))),)),
         Claim("claim2", "B beats A", "paper, Table 1", (Part("in clean", above("t", "b", ["a"], ("clean",))),)),
         Claim("claim3", "C beats B", "paper, Table 1", (Part("in clean", above("t", "c", ["b"], ("clean",))),)),
-        Claim("floor_x", "A costs like B", "demo profile", (Part("0.5 to 2", (ratio(Quantity("t", "a", "s"), Quantity("t", "b", "s"), 0.5, 2),), "ratio"),)),
+        Claim("floor_x", "A costs like B", "demo profile", (Part("0.5 to 2", (cost,), "ratio"),)),
     )
     return judge(claims, {"t": {"a": {"clean": 75.0, "s": 3.0}, "b": {"clean": 70.5, "s": 2.0}}})
 

@@ -9,7 +9,10 @@ from amoc.reporting import words
 
 @pytest.mark.parametrize(
     ("epsilon", "text"),
-    [(8 / 255, "8/255"), (4 / 255, "4/255"), (0.15, "0.15"), (0.5, "0.5"), (0.8, "0.8"), (12.0, "12"), (1.0, "1"), (0.0314159, "0.0314159")],
+    [
+        *((8 / 255, "8/255"), (4 / 255, "4/255"), (0.0314159, "0.0314159")),
+        *((0.15, "0.15"), (0.5, "0.5"), (0.8, "0.8"), (12.0, "12"), (1.0, "1")),
+    ],
 )
 def test_radius(epsilon, text):
     assert words.radius(epsilon) == text
@@ -18,17 +21,29 @@ def test_radius(epsilon, text):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"kind": "pgd", "norm": "linf", "epsilon": 8 / 255, "steps": 20, "relative_step": 0.1}, "PGD, Linf 8/255, 20 steps of 0.1 epsilon"),
+        (
+            {"kind": "pgd", "norm": "linf", "epsilon": 8 / 255, "steps": 20, "relative_step": 0.1},
+            "PGD, Linf 8/255, 20 steps of 0.1 epsilon",
+        ),
         (
             {"kind": "slide", "norm": "l1", "epsilon": 12.0, "steps": 50, "relative_step": 0.05, "images": None},
             "SLIDE, L1 12, 50 steps of 0.05 epsilon",
         ),
-        ({"kind": "deepfool", "norm": "linf", "epsilon": 0.15, "steps": 50, "overshoot": 0.02}, "DeepFool, Linf 0.15, 50 steps, overshoot 0.02"),
         (
-            {"kind": "carlini_wagner", "norm": "l2", "epsilon": 0.5, "steps": 1000, "lr": 0.01, "binary_search_steps": 9, "initial_const": 0.001, "images": 1000},
+            {"kind": "deepfool", "norm": "linf", "epsilon": 0.15, "steps": 50, "overshoot": 0.02},
+            "DeepFool, Linf 0.15, 50 steps, overshoot 0.02",
+        ),
+        (
+            {
+                **{"kind": "carlini_wagner", "norm": "l2", "epsilon": 0.5, "images": 1000},
+                **{"steps": 1000, "lr": 0.01, "binary_search_steps": 9, "initial_const": 0.001},
+            },
             "C&W, L2 0.5, 9 x 1000 steps, learning rate 0.01, first constant 0.001, the first 1000 test images",
         ),
-        ({"kind": "autoattack", "norm": "linf", "epsilon": 8 / 255, "square_queries": 5000}, "AutoAttack, Linf 8/255, version standard, 5000 queries of Square"),
+        (
+            {"kind": "autoattack", "norm": "linf", "epsilon": 8 / 255, "square_queries": 5000},
+            "AutoAttack, Linf 8/255, version standard, 5000 queries of Square",
+        ),
     ],
 )
 def test_attack(settings, text):
@@ -60,12 +75,12 @@ def test_the_first_line_says_what_stands_in_for_what(params):
     small["data"] = {"source": "cifar", "train": 5000, "test": 1000}
     small["model"]["width"], paper["model"]["width"] = 8, 64
     small["scale"]["short"], paper["scale"]["short"] = 21, 200
-    for recipe in ("finetune", "standard", "pgd_at", "alp", "trades"):
+    for recipe in ("finetune", "standard", "trades"):
         small["recipes"][recipe] = {"epochs": 20}
     assert words.stands_in(params, "small", "cifar10") == (
-        "> **small profile**: 5000 training and 1000 test images stand in for all of CIFAR-10, width 8 for 64, "
-        "20 to 21 epochs for 76 to 200. Read orderings, not numbers."
+        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10, width 8 for 64, "
+        "epochs 20-21 for 76-200. Read orderings, not numbers."
     )
     demo = words.stands_in(params, "demo", "cifar10")
-    assert demo.startswith("> **demo profile**: 8x8 digits stand in for CIFAR-10, width 16 for 64, epsilon 0.15 for 8/255, ")
-    assert words.stands_in(params, "paper", "cifar10") == "> **paper profile**: CIFAR-10 and the papers' settings."
+    assert demo.startswith("> **demo**: 8x8 digits stand in for CIFAR-10, width 16 for 64, epsilon 0.15 for 8/")
+    assert words.stands_in(params, "paper", "cifar10") == "> **paper**: CIFAR-10 and the papers' settings."

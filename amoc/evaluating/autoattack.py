@@ -1,0 +1,91 @@
+"""AutoAttack (Croce and Hein, 2020) through pyautoattack, version standard, one member of the ensemble at a time."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from pyautoattack import AutoAttack as Adversary
+from pyautoattack.checks import check_square_sr
+from torch import Tensor, nn
+
+from amoc.params import AutoAttack
+
+MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
+NORMS = {"linf": "Linf", "l2": "L2"}
+
+
+def search(
+    settings: AutoAttack, member: str, model: nn.Module, images: Tensor, labels: Tensor, *, classes: int, seed: int
+) -> tuple[Tensor, dict[str, str]]:
+    """One member of the ensemble. The four in order, each on the images that the ones before left standing, are one plain
+    `run_standard_evaluation` of a batch with that seed, and every attack draws from the seed anew.
+
+    Args:
+        member: one of MEMBERS.
+        model: images in [0, 1] -> logits (B, classes), in eval mode, without parameter gradients.
+        images: (B, 3, H, W) in [0, 1], on the model's device.
+        labels: (B,).
+        classes: with 10 or more there are 9 target classes, otherwise all the other ones.
+
+    Returns:
+        images (B, 3, H, W), perturbed where the member succeeded and as they were elsewhere; and what pyautoattack's
+        checks say against the evaluation, by member and check.
+
+    Raises:
+        ValueError: fewer than four classes, for which APGD-T's loss (their eq. 7) is not defined.
+    """
+    if classes < 4:
+        raise ValueError(f"AutoAttack's targeted loss needs four classes, the model has {classes}")
+    images = images.contiguous()  # pyautoattack takes views that channels-last memory does not have
+    logger, said = _listener()
+    with _contained(images.device):
+        adversary = Adversary(
+            model, norm=NORMS[settings.norm], eps=settings.epsilon, seed=seed, version="standard", device=images.device
+        )
+        adversary.attacks_to_run = [member]
+        adversary.square.n_queries = settings.square_queries
+        targets = min(9, classes - 1)
+        adversary.apgd_targeted.n_target_classes = adversary.fab.n_target_classes = targets
+        adversary.logger = adversary.apgd.logger = adversary.apgd_targeted.logger = logger
+        found, _ = adversary.run_standard_evaluation(images, labels, batch_size=len(images))
+    return found, {f"{member}, {check}": warning for check, warning in said.items()}
+
+
+def square_check(standing: Sequence[int], total: int) -> dict[str, str]:
+    """pyautoattack's last check: a black-box attack that breaks what gradients could not break tells of masked gradients.
+
+    Args:
+        standing: images right before the attack and after each of MEMBERS.
+        total: all images.
+    """
+    logger, said = _listener()
+    check_square_sr({name: count / total for name, count in zip(("clean", *MEMBERS), standing, strict=True)}, logger=logger)
+    return said
+
+
+def _listener() -> tuple[logging.Logger, dict[str, str]]:
+    """A logger that prints nothing, and the first warning that each of pyautoattack's checks gave to it."""
+    said: dict[str, str] = {}
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.setdefault(record.funcName, record.getMessage())
+
+    logger = logging.Logger("autoattack")
+    logger.addHandler(Listener(logging.WARNING))
+    return logger, said
+
+
+@contextmanager
+def _contained(device: torch.device) -> Iterator[None]:
+    """pyautoattack seeds the global generators and ends any debugger's or coverage tool's trace: put both back."""
+    trace = sys.gettrace()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        sys.settrace(trace)
