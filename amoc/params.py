@@ -1,26 +1,47 @@
 """params.yaml -> validated settings. The one place that knows how a run's settings are merged; no torch here.
 
-Order, the later wins: the paper's settings of the method, recipe or attack; the profile's; the run's own; then the profile's scale.
+Order, the later wins: the paper's settings of the method, recipe or attack; the profile's; the run's own; then the
+profile's scale.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator,
+)  # fmt: skip
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from amoc.pretraining.variants import VARIANTS
+from amoc.pretraining.variants import VARIANTS, Branch
 from amoc.refusal import Refusal
 
 PATH = Path("params.yaml")
 PROFILES = ("demo", "small", "paper")
-Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]  # other characters break DVC's names
+DATASETS = ("cifar10", "cifar100")
+METHODS = ("amoc",)
+
+# ---------------------------------------------------------------- numbers
+
+
+def _allowed(sentence: str) -> WrapValidator:
+    """Whatever is wrong with a value, the error says what is allowed."""
+
+    def check(value: Any, validate: Callable[[Any], Any]) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(sentence) from None
+
+    return WrapValidator(check)
 
 
 def _ratio(value: Any) -> Any:
@@ -33,14 +54,41 @@ def _ratio(value: Any) -> Any:
     return value
 
 
+def _tuple(value: Any) -> Any:
+    """YAML has lists."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError
+    return pair
+
+
+def _at_most_1(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[1] > 1:
+        raise ValueError
+    return pair
+
+
 Ratio = Annotated[float, BeforeValidator(_ratio)]
-Positive = Annotated[Ratio, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[Ratio, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[Ratio, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Positive = Annotated[Ratio, Field(gt=0, allow_inf_nan=False), _allowed("a number above 0")]
+NotNegative = Annotated[Ratio, Field(ge=0, allow_inf_nan=False), _allowed("a number from 0 up")]
+Share = Annotated[Ratio, Field(ge=0, le=1), _allowed("a number from 0 to 1")]
+Momentum = Annotated[Ratio, Field(ge=0, lt=1), _allowed("a number from 0 to below 1")]
+Radius = Annotated[Ratio, Field(gt=0, le=1), _allowed("a number above 0 and up to 1, such as 8/255, in pixel units")]
+Whole = Annotated[int, Field(ge=0), _allowed("a whole number from 0 up")]
+Count = Annotated[int, Field(ge=1), _allowed("a whole number from 1 up")]
+Batch = Annotated[int, Field(ge=2), _allowed("a whole number from 2 up")]
+Seed = Annotated[int, Field(ge=0, lt=2**31), _allowed("a whole number from 0 to 2147483647")]
+Range = Annotated[
+    tuple[Positive, Positive], AfterValidator(_ordered), BeforeValidator(_tuple),
+    _allowed("two numbers above 0, the smaller one first"),
+]  # fmt: skip
+AreaRange = Annotated[
+    Range, AfterValidator(_at_most_1), _allowed("two shares of the area, above 0 and up to 1, the smaller one first")
+]
 Norm = Literal["linf", "l1", "l2"]
-Branch = Literal["clean", "adv"]
 
 
 class Settings(BaseModel):
@@ -53,15 +101,6 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def _increasing(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"the first of {list(pair)} must not exceed the second")
-    return pair
-
-
-Range = Annotated[tuple[Positive, Positive], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v), Field(strict=False)]
-
-
 # ---------------------------------------------------------------- what the batch goes through
 
 
@@ -72,7 +111,7 @@ class Jitter(Settings):
     brightness: Share
     contrast: Share
     saturation: Share
-    hue: Annotated[Ratio, Field(ge=0, le=0.5)]
+    hue: Annotated[Ratio, Field(ge=0, le=0.5), _allowed("a number from 0 to 0.5")]
 
 
 class Blur(Settings):
@@ -85,7 +124,7 @@ class Blur(Settings):
 class Affine(Settings):
     """Rotation by U(-degrees, degrees), shift by U(-translate, translate) of the size, zoom by U(scale)."""
 
-    degrees: Annotated[Ratio, Field(ge=0, le=180)]
+    degrees: Annotated[Ratio, Field(ge=0, le=180), _allowed("a number from 0 to 180")]
     translate: Share
     scale: Range
 
@@ -93,7 +132,7 @@ class Affine(Settings):
 class Views(Settings):
     """The random views of contrastive learning; None leaves an operation out."""
 
-    crop_scale: Range | None
+    crop_scale: AreaRange | None
     interpolation: Literal["bilinear", "bicubic"]
     jitter: Jitter | None
     grayscale: Share
@@ -101,20 +140,11 @@ class Views(Settings):
     flip: Share
     affine: Affine | None
 
-    @model_validator(mode="after")
-    def _check(self) -> Views:
-        for pair in (self.crop_scale, self.blur and self.blur.sigma, self.affine and self.affine.scale):
-            if pair:
-                _increasing(pair)
-        if self.crop_scale and self.crop_scale[1] > 1:
-            raise ValueError(f"crop_scale {list(self.crop_scale)} is a share of the image's area: at most 1")
-        return self
-
 
 class Shift(Settings):
     """The classifier's augmentation: reflect-pad, random crop back to size, horizontal flip with this probability."""
 
-    pad: Annotated[int, Field(ge=0)]
+    pad: Whole
     flip: Share
 
 
@@ -140,22 +170,16 @@ class Data(Settings):
 class Model(Settings):
     """A timm ResNet with CIFAR stem; `width` channels in the first stage, doubled at each further stage."""
 
-    architecture: Annotated[str, Field(pattern=r"^resnet\d+[a-z]*$")]
-    width: Annotated[int, Field(ge=2, multiple_of=2)]
+    architecture: Annotated[str, Field(pattern=r"^resnet\d+[a-z]*$"), _allowed("a ResNet of timm, such as resnet18")]
+    width: Annotated[int, Field(ge=2, multiple_of=2), _allowed("an even number from 2 up")]
 
 
 class Epsilon(Settings):
     """Radius of the ball for each norm, in pixel units: images lie in [0, 1]."""
 
-    linf: Positive
+    linf: Radius
     l1: Positive
     l2: Positive
-
-    @model_validator(mode="after")
-    def _check(self) -> Epsilon:
-        if self.linf > 1:
-            raise ValueError(f"linf is {self.linf:g}, but pixels lie in [0, 1]: allowed is 0 < linf <= 1, such as 8/255")
-        return self
 
 
 class Engine(Settings):
@@ -164,7 +188,7 @@ class Engine(Settings):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     compile: bool
-    threads: Annotated[int, Field(ge=0)]  # 0: as many as there are
+    threads: Whole  # 0: as many as there are
     longest_hours_on_cpu: Positive  # a stage estimated to take longer is refused on a CPU
 
 
@@ -184,9 +208,9 @@ class Optimizer(Settings):
     """SGD without Nesterov; the schedule warms up linearly for warmup_epochs, then a cosine to 0."""
 
     lr: Positive
-    momentum: Annotated[Ratio, Field(ge=0, lt=1)]
+    momentum: Momentum
     weight_decay: NotNegative
-    warmup_epochs: Annotated[int, Field(ge=0)]
+    warmup_epochs: Whole
 
 
 class Projector(Settings):
@@ -199,15 +223,15 @@ class Projector(Settings):
 class Pretraining(Settings):
     """Resolved settings of one encoder: every number is the one used."""
 
-    method: Literal["amoc"]
+    method: Literal[METHODS]
     variant: Literal[tuple(VARIANTS)]
-    branch: Branch
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    branch: Annotated[Branch, _allowed("auto, clean or adv")]
+    epochs: Annotated[int, Field(ge=1), _allowed("short, long or a whole number from 1 up")]
+    batch_size: Batch
     bank_length: Count
     temperature: Positive
     lambda_: Annotated[Share, Field(alias="lambda")]
-    key_momentum: Annotated[Ratio, Field(ge=0, le=1)]
+    key_momentum: Share
     bank_adv: Literal["moving", "frozen"]
     enqueue: Literal["after", "before"]
     attack_key: Literal["clean", "noisy"]
@@ -218,14 +242,15 @@ class Pretraining(Settings):
     projector: Projector
     views: Views
     model: Model
-    epsilon: Annotated[Positive, Field(le=1)]  # Linf
+    epsilon: Radius  # Linf
 
     @model_validator(mode="after")
     def _check(self) -> Pretraining:
-        if self.bank_length < self.batch_size:
-            raise ValueError(f"bank_length {self.bank_length} is smaller than batch_size {self.batch_size}: a batch of keys must fit into the bank")
+        if self.bank_length <= self.batch_size:  # a last image alone joins a batch
+            raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
         if self.optimizer.warmup_epochs >= self.epochs:
-            raise ValueError(f"optimizer.warmup_epochs {self.optimizer.warmup_epochs} must be smaller than epochs {self.epochs}")
+            warmup = self.optimizer.warmup_epochs
+            raise ValueError(f"optimizer.warmup_epochs {warmup} must be smaller than epochs {self.epochs}")
         return self
 
 
@@ -238,29 +263,32 @@ class Recipe(Settings):
     objective: Literal["standard", "pgd_at", "alp", "trades"]
     train: Literal["head", "all"]
     epochs: Count
-    milestones: Annotated[tuple[int, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
-    batch_size: Annotated[int, Field(ge=2)]
+    milestones: Annotated[tuple[int, ...], BeforeValidator(_tuple), _allowed("a list of whole numbers")]
+    batch_size: Batch
     lr: Positive
-    momentum: Annotated[Ratio, Field(ge=0, lt=1)]
+    momentum: Momentum
     weight_decay: NotNegative
     shift: Shift
     beta: Positive | None
     attack: TrainingAttack | None
-    epsilon: Annotated[Positive, Field(le=1)]  # Linf
+    epsilon: Radius  # Linf
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if (self.attack is None) != (self.objective == "standard"):
-            raise ValueError(f"attack must be {'null' if self.objective == 'standard' else 'given'} for objective {self.objective}")
-        if (self.beta is None) != (self.objective in ("standard", "pgd_at")):
-            raise ValueError(f"beta must be {'null' if self.objective in ('standard', 'pgd_at') else 'given'} for objective {self.objective}")
+        for key, without in (("attack", ("standard",)), ("beta", ("standard", "pgd_at"))):
+            if (getattr(self, key) is None) != (self.objective in without):
+                needed = "be null" if self.objective in without else "be given, not null,"
+                raise ValueError(f"{key} must {needed} for the objective {self.objective}")
         if any(a >= b for a, b in pairwise((0, *self.milestones, self.epochs + 1))):
             raise ValueError(f"milestones {list(self.milestones)} must grow from 1 to at most epochs {self.epochs}")
         return self
 
 
 class EarlyStopping(Settings):
-    """The twin is the epoch with the best PGD accuracy on `images` held-out training images, looked at `every` so many epochs."""
+    """The twin is the epoch with the best PGD accuracy on `images` held-out training images.
+
+    It is looked at `every` so many epochs.
+    """
 
     images: Count
     every: Count
@@ -269,7 +297,7 @@ class EarlyStopping(Settings):
 
 
 class Classifying(Settings):
-    """Resolved settings of one whole network: its recipe, the encoder run it starts from (None: from scratch) and its twin."""
+    """Resolved settings of one whole network: recipe, encoder run that it starts from (None: from scratch), twin."""
 
     recipe_name: str
     recipe: Recipe
@@ -333,7 +361,11 @@ class AutoAttack(_Attack):
     square_queries: Count
 
 
-Attack = Annotated[ProjectedGradient | Slide | DeepFool | CarliniWagner | AutoAttack, Field(discriminator="kind")]
+Attack = ProjectedGradient | Slide | DeepFool | CarliniWagner | AutoAttack
+_ATTACKS: dict[str, type[Attack]] = {
+    "pgd": ProjectedGradient, "slide": Slide, "deepfool": DeepFool, "carlini_wagner": CarliniWagner,
+    "autoattack": AutoAttack,
+}  # fmt: skip
 
 
 class Evaluate(Settings):
@@ -345,8 +377,21 @@ class Evaluate(Settings):
 
 # ---------------------------------------------------------------- the file
 
-_SECTIONS = {"profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites", "evaluate", "attacked_probe", "profiles"}
-_PROFILE_SECTIONS = {"data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks"}
+_SECTIONS = (
+    "profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites",
+    "evaluate", "attacked_probe", "profiles",
+)  # fmt: skip
+_PROFILE_SECTIONS = ("data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks")
+_SUITES = ("probe", "table5", "early_stopped")  # that stages ask for; there may be more
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+class _Layer(NamedTuple):
+    """A part of some settings and where in the file it stands."""
+
+    where: str
+    values: dict
 
 
 def merge(*layers: dict) -> dict:
@@ -359,64 +404,63 @@ def merge(*layers: dict) -> dict:
     return merged
 
 
-def _has(tree: Any, path: tuple) -> bool:
-    for key in path:
-        if not isinstance(tree, dict) or key not in tree:
-            return False
-        tree = tree[key]
-    return True
-
-
 class Params:
-    """The validated file. `Params.load()` resolves every run, recipe and attack of every profile once, so that a wrong
-    value anywhere is refused before anything runs."""
+    """The file, each part validated when it is asked for; `load` asks for every part of every profile."""
 
     def __init__(self, raw: Any, path: Path = PATH) -> None:
+        """Of a file that is read already: its parts are not looked at yet, only that they are there."""
         self.path = path
         self.raw = self._mapping(raw, "", _SECTIONS)
-        for name, profile in self._mapping(self.raw["profiles"], "profiles", set(PROFILES)).items():
+        for name, profile in self._mapping(self.raw["profiles"], "profiles", PROFILES).items():
             self._mapping(profile, f"profiles.{name}", _PROFILE_SECTIONS)
-        if self.profile not in PROFILES:
-            raise self._refuse("profile", self.raw["profile"], f"one of {', '.join(PROFILES)}")
+        self._one_of(self.raw["profile"], PROFILES, "profile")
 
     @classmethod
     def load(cls, path: Path = PATH) -> Params:
-        """Read and check the whole file. Raises Refusal with the key, its value and what is allowed."""
+        """Read and check the whole file, so that a wrong value anywhere is refused before anything runs.
+
+        Raises:
+            Refusal: one sentence with the key, its value and what is allowed.
+        """
         try:
             raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise Refusal(f"{path} is missing: run the command in the folder that holds it") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refusal(f"{path} cannot be read: {error}") from None
         except YAMLError as error:
-            where = getattr(error, "problem_mark", None)
-            raise Refusal(f"{path}{f' line {where.line + 1}' if where else ''} is not valid YAML: {getattr(error, 'problem', error)}") from None
+            mark = getattr(error, "problem_mark", None)
+            line = f" line {mark.line + 1}" if mark else ""
+            problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
+            raise Refusal(f"{path}{line} is not valid YAML: {problem}") from None
         params = cls(raw, path)
         params.check()
         return params
 
     def check(self) -> None:
         """Resolve everything of every profile."""
-        self.evaluate
-        for profile in PROFILES:
-            self.data(profile), self.model(profile), self.engine(profile), self.epsilon(profile), self.scale(profile), self.early_stopping(profile)
-            unknown = self._section(f"profiles.{profile}.recipes").keys() - self._section("recipes").keys() - {"every"}
-            unknown |= self._section(f"profiles.{profile}.attacks").keys() - self._section("attacks").keys()
-            if unknown:
-                raise Refusal(f"{self.path}: profiles.{profile} overrides {sorted(unknown)[0]!r}, which is neither in recipes nor in attacks")
-            for dataset, runs in self._section("runs").items():
-                for run in self._names(runs, f"runs.{dataset}"):
+        self._mapping(self.raw["pretrain"], "pretrain", METHODS)
+        recipes, attacks = self._names("recipes"), self._names("attacks")
+        for section in ("runs", "classifiers"):
+            self._known_keys(self._section(section), DATASETS, section)
+        for profile in reversed(PROFILES):  # paper first: what is wrong in its own settings shows there at once
+            for settings in (self.data, self.model, self.engine, self.epsilon, self.scale, self.early_stopping):
+                settings(profile)
+            for section, names in (("recipes", ("every", *recipes)), ("attacks", attacks)):
+                self._known_keys(self._section("profiles", profile, section), names, f"profiles.{profile}.{section}")
+            for recipe in recipes:
+                self.recipe(profile, recipe)
+            for attack in attacks:
+                self.attack(profile, attack)
+            for dataset in self._section("runs"):
+                for run in self.runs(dataset):
                     self.pretraining(profile, dataset, run)
-            for name in self._names(self._section("recipes"), "recipes"):
-                self.recipe(profile, name)
-            for name in self._names(self._section("attacks"), "attacks"):
-                self.attack(profile, name)
             for dataset in self._section("classifiers"):
                 for name in self.networks(dataset):
                     self.classifying(profile, dataset, name)
-        for probe in self.probes:
-            self._probe(probe, "probes")
-        for suite in self._section("suites"):
-            self.suite("demo", suite)
-        self.attacked_probe
+            for suite in {**dict.fromkeys(_SUITES), **self._section("suites")}:
+                self.suite(profile, suite)
+        _ = self.evaluate, self.attacked_probe
 
     # ---- what is asked for
 
@@ -427,179 +471,267 @@ class Params:
     @property
     def probes(self) -> list[str]:
         """Names of the linear protocols that every encoder gets."""
-        return self._validate(TypeAdapter(list[str]), [("probes", self.raw["probes"])])
+        heads = [name for name in self._names("recipes") if self.recipe(self.profile, name).train == "head"]
+        return self._list(self.raw["probes"], heads, "probes")
 
     @property
     def attacked_probe(self) -> str:
         """The linear protocol under which an encoder itself is attacked with the suite of Table 5."""
-        name = self.raw["attacked_probe"]
-        if name not in self.probes:
-            raise self._refuse("attacked_probe", name, f"one of {', '.join(self.probes)}")
-        return name
+        return self._one_of(self.raw["attacked_probe"], self.probes, "attacked_probe")
 
     @cached_property
     def evaluate(self) -> Evaluate:
-        return self._settings(Evaluate, "evaluate")
+        return self._resolve(Evaluate, self._layer("evaluate"))
 
     def data(self, profile: str) -> Data:
-        return self._settings(Data, f"profiles.{profile}.data")
+        return self._resolve(Data, self._layer("profiles", profile, "data"))
 
     def model(self, profile: str) -> Model:
-        return self._settings(Model, f"profiles.{profile}.model")
+        return self._resolve(Model, self._layer("profiles", profile, "model"))
 
     def engine(self, profile: str) -> Engine:
-        return self._settings(Engine, f"profiles.{profile}.engine")
+        return self._resolve(Engine, self._layer("profiles", profile, "engine"))
 
     def epsilon(self, profile: str) -> Epsilon:
-        return self._settings(Epsilon, f"profiles.{profile}.epsilon")
+        return self._resolve(Epsilon, self._layer("profiles", profile, "epsilon"))
 
     def scale(self, profile: str) -> Scale:
-        return self._settings(Scale, f"profiles.{profile}.scale")
+        return self._resolve(Scale, self._layer("profiles", profile, "scale"))
 
     def early_stopping(self, profile: str) -> EarlyStopping:
-        return self._settings(EarlyStopping, "early_stopping", f"profiles.{profile}.early_stopping")
+        changes = self._layer("profiles", profile, "early_stopping")
+        return self._resolve(EarlyStopping, self._layer("early_stopping"), changes)
 
     def runs(self, dataset: str) -> list[str]:
         """Names of the encoders of a data set."""
-        return self._names(self._section(f"runs.{dataset}"), f"runs.{dataset}")
+        return self._names("runs", dataset)
 
     def networks(self, dataset: str) -> list[str]:
         """Names of the whole networks of a data set."""
-        return self._names(self._section(f"classifiers.{dataset}"), f"classifiers.{dataset}")
+        return self._names("classifiers", dataset)
 
     def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
         """Settings of an encoder, in this order: method, profile, run, scale."""
-        own = self._known(f"runs.{dataset}", run)
-        method = own.get("method")
-        if method not in self._section("pretrain"):
-            raise self._refuse(f"runs.{dataset}.{run}.method", method, f"one of {', '.join(self._section('pretrain'))}")
-        layers = [(f"pretrain.{method}", self._known("pretrain", method)),
-                  (f"profiles.{profile}.pretrain", self._section(f"profiles.{profile}.pretrain")),
-                  (f"runs.{dataset}.{run}", own)]  # fmt: skip
-        for where, layer in layers[1:2]:
-            for key in ("batch_size", "bank_length", "epochs"):
-                if key in layer:
-                    raise Refusal(f"{self.path}: {where}.{key} is not allowed: a profile changes it through profiles.{profile}.scale")
-        merged = merge(*(layer for _, layer in layers))
-        scale = self.scale(profile)
-        derived: dict = {"model": self.model(profile).plain(), "epsilon": self.epsilon(profile).linf}
+        own, changes = self._layer("runs", dataset, run), self._layer("profiles", profile, "pretrain")
+        method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
+        for key in ("epochs", "batch_size", "bank_length"):
+            if key in changes.values:
+                raise Refusal(f"{self.path}: {changes.where}.{key} is not allowed: profiles.{profile}.scale changes it")
+        layers = (self._layer("pretrain", method), changes, own)
+        merged, scale = merge(*(layer.values for layer in layers)), self.scale(profile)
+        derived, what = {}, f"{own.where} in profile {profile}"
         if merged.get("epochs") in ("short", "long"):
             derived["epochs"] = getattr(scale, merged["epochs"])
         for key, factor in (("batch_size", scale.batch_size), ("bank_length", scale.bank_length)):
-            if isinstance(merged.get(key), int):
-                derived[key] = round(merged[key] * factor)
-        if merged.get("branch") == "auto" and merged.get("variant") in VARIANTS:
+            if type(number := merged.get(key)) is int and number > 0:
+                derived[key] = round(number * factor)
+                if derived[key] < 2:
+                    product = f"{key} {number} times scale.{key} {factor:g} is {derived[key]}"
+                    raise Refusal(f"{self.path}: {what}: {product}, allowed is a whole number from 2 up")
+        if merged.get("branch") == "auto" and merged.get("variant") in tuple(VARIANTS):
             derived["branch"] = VARIANTS[merged["variant"]].branch
-        return self._validate(Pretraining, [*layers, (f"profiles.{profile}", derived)])
+        shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
+        return self._resolve(Pretraining, *layers, derived=derived, shared=shared, what=what)
 
     def recipe(self, profile: str, name: str) -> Recipe:
         """Settings of a recipe; a profile that changes its epochs moves its milestones in proportion."""
-        paper = self._known("recipes", name)
-        changes = self._section(f"profiles.{profile}.recipes")
-        layers = [(f"recipes.{name}", paper), (f"profiles.{profile}.recipes.every", changes.get("every", {})),
-                  (f"profiles.{profile}.recipes.{name}", changes.get(name, {}))]  # fmt: skip
-        merged = merge(*(layer for _, layer in layers))
-        derived: dict = {"epsilon": self.epsilon(profile).linf}
-        numbers = isinstance(merged.get("epochs"), int) and isinstance(paper.get("epochs"), int) and isinstance(paper.get("milestones"), list)
-        if numbers and "milestones" not in changes.get(name, {}) and merged["epochs"] != paper["epochs"]:
-            moved = (round(m * merged["epochs"] / paper["epochs"]) for m in paper["milestones"])
-            derived["milestones"] = sorted({m for m in moved if 1 <= m < merged["epochs"]})
-        return self._validate(Recipe, [*layers, (f"profiles.{profile}", derived)])
+        paper, shared = self._layer("recipes", name), {"epsilon": self.epsilon(profile).linf}
+        base = self._resolve(Recipe, paper, shared=shared)  # complete by itself
+        layers = (self._layer("profiles", profile, "recipes", "every", optional=True),
+                  self._layer("profiles", profile, "recipes", name, optional=True))  # fmt: skip
+        changes, derived = merge(*(layer.values for layer in layers)), {}
+        if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
+            moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
+            derived["milestones"] = sorted(milestone for milestone in moved if 1 <= milestone < epochs)
+        what = f"{paper.where} in profile {profile}"
+        return self._resolve(Recipe, paper, *layers, derived=derived, shared=shared, what=what)
 
     def classifying(self, profile: str, dataset: str, name: str) -> Classifying:
         """Settings of a whole network."""
-        where = f"classifiers.{dataset}.{name}"
-        own = self._mapping(self._known(f"classifiers.{dataset}", name), where, {"recipe", "encoder", "seed"})
+        where, own = self._layer("classifiers", dataset, name)
+        own = self._mapping(own, where, ("recipe", "encoder", "seed"))
+        whole = [recipe for recipe in self._names("recipes") if self.recipe(profile, recipe).train == "all"]
+        recipe = self._one_of(own["recipe"], whole, f"{where}.recipe")
         if own["encoder"] is not None:
-            self._known(f"runs.{dataset}", own["encoder"])
-        recipe = self.recipe(profile, own["recipe"])
-        if recipe.train != "all":
-            raise self._refuse(f"{where}.recipe", own["recipe"], "a recipe with train: all")
-        shared = {"recipe": recipe, "model": self.model(profile), "early_stopping": self.early_stopping(profile)}
-        return self._validate(Classifying, [(where, {"recipe_name": own["recipe"], "encoder": own["encoder"], "seed": own["seed"], **shared})])
+            self._one_of(own["encoder"], self.runs(dataset), f"{where}.encoder")
+        shared = {"recipe_name": recipe, "recipe": self.recipe(profile, recipe), "model": self.model(profile),
+                  "early_stopping": self.early_stopping(profile)}  # fmt: skip
+        return self._resolve(Classifying, _Layer(where, {"encoder": own["encoder"], "seed": own["seed"]}), shared=shared)
 
     def attack(self, profile: str, name: str) -> Attack:
         """Settings of an attack on the test images."""
-        layers = [(f"attacks.{name}", self._known("attacks", name)),
-                  (f"profiles.{profile}.attacks.{name}", self._section(f"profiles.{profile}.attacks").get(name, {}))]  # fmt: skip
-        norm = merge(*(layer for _, layer in layers)).get("norm")
-        radius = self.epsilon(profile)
-        derived = {"epsilon": getattr(radius, norm)} if norm in ("linf", "l1", "l2") else {}
-        return self._validate(TypeAdapter(Attack), [*layers, (f"profiles.{profile}.epsilon", derived)])
+        layers = (self._layer("attacks", name), self._layer("profiles", profile, "attacks", name, optional=True))
+        merged, radius = merge(*(layer.values for layer in layers)), self.epsilon(profile)
+        kind = self._one_of(merged.get("kind"), _ATTACKS, f"attacks.{name}.kind")
+        norms = get_args(_ATTACKS[kind].model_fields["norm"].annotation)
+        norm = self._one_of(merged.get("norm"), norms, f"attacks.{name}.norm")
+        return self._resolve(_ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
 
     def suite(self, profile: str, name: str) -> dict[str, Attack]:
         """The attacks of a suite, by name, in order."""
-        self._section("suites").get(name) or self._known("suites", name)
-        names = self._validate(TypeAdapter(list[str]), [(f"suites.{name}", self._section("suites")[name])])
-        for attack in names:
-            if attack not in self._section("attacks"):
-                raise self._refuse(f"suites.{name}", attack, f"one of {', '.join(self._section('attacks'))}")
-        return {attack: self.attack(profile, attack) for attack in names}
+        chosen = self._list(self._at("suites", name), self._names("attacks"), f"suites.{name}")
+        return {attack: self.attack(profile, attack) for attack in chosen}
 
     # ---- how it is read
 
-    def _refuse(self, key: str, value: Any, allowed: str) -> Refusal:
-        return Refusal(f"{self.path}: {key} is {value!r}, allowed is {allowed}")
-
-    def _mapping(self, value: Any, where: str, keys: set[str]) -> dict:
-        """A dictionary with exactly these keys."""
-        if not isinstance(value, dict):
-            raise self._refuse(where or "the file", value, f"a mapping with the keys {', '.join(sorted(keys))}")
-        for key in value.keys() - keys:
-            raise Refusal(f"{self.path}: unknown key {where + '.' if where else ''}{key}, allowed are {', '.join(sorted(keys))}")
-        for key in keys - value.keys():
-            raise Refusal(f"{self.path}: the key {where + '.' if where else ''}{key} is missing")
-        return value
-
-    def _section(self, path: str) -> dict:
+    def _at(self, *path: str) -> Any:
+        """The value at a path of keys."""
         tree = self.raw
-        for key in path.split("."):
-            if not isinstance(tree, dict) or key not in tree:
-                raise Refusal(f"{self.path}: the key {path} is missing")
+        for depth, key in enumerate(path):
+            if not isinstance(tree, dict):
+                raise self._refusal(".".join(path[:depth]), tree, "a mapping")
+            if key not in tree:
+                raise Refusal(f"{self.path}: {'.'.join(path[:depth])} has no {key}, it has {_listed(tree)}")
             tree = tree[key]
-        if not isinstance(tree, dict):
-            raise self._refuse(path, tree, "a mapping")
         return tree
 
-    def _known(self, path: str, name: str) -> dict:
-        section = self._section(path)
-        if name not in section:
-            raise Refusal(f"{self.path}: {path} has no {name!r}, allowed are {', '.join(map(str, section))}")
-        if path == "suites":
-            return {}
-        return self._section(f"{path}.{name}")
+    def _section(self, *path: str) -> dict:
+        section = self._at(*path)
+        if not isinstance(section, dict):
+            raise self._refusal(".".join(path), section, "a mapping")
+        return section
 
-    def _names(self, mapping: Any, where: str) -> list[str]:
+    def _layer(self, *path: str, optional: bool = False) -> _Layer:
+        absent = optional and path[-1] not in self._section(*path[:-1])
+        return _Layer(".".join(path), {} if absent else self._section(*path))
+
+    def _names(self, *path: str) -> list[str]:
+        """The keys of a section, which become names of files and stages."""
+        section, where = self._section(*path), ".".join(path)
+        for name in section:
+            if not (isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name)):  # DVC breaks on others
+                raise self._refusal(f"a name in {where}", name, "a letter a-z, then any of a-z, 0-9 and _")
+        return list(section)
+
+    def _list(self, value: Any, allowed: Collection[str], where: str) -> list[str]:
+        if not isinstance(value, list):
+            raise self._refusal(where, value, f"a list of some of {_listed(allowed)}")
+        return [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
+
+    def _one_of(self, value: Any, allowed: Collection[str], where: str) -> str:
+        if value not in list(allowed):
+            raise self._refusal(where, value, _listed(allowed))
+        return value
+
+    def _mapping(self, value: Any, where: str, keys: Collection[str]) -> dict:
+        """A dictionary with exactly these keys."""
+        if not isinstance(value, dict):
+            raise self._refusal(where or "the file", value, f"a mapping with the keys {_listed(keys)}")
+        self._known_keys(value, keys, where)
+        for key in keys:
+            if key not in value:
+                raise Refusal(f"{self.path}: the key {_joined(where, key)} is missing")
+        return value
+
+    def _known_keys(self, value: dict, keys: Collection[str], where: str) -> None:
+        for key in value:
+            if key not in keys:
+                raise Refusal(f"{self.path}: unknown key {_joined(where, key)}, allowed are {_listed(keys)}")
+
+    def _refusal(self, where: str, value: Any, allowed: str) -> Refusal:
+        return Refusal(f"{self.path}: {where} is {_shown(value)}, allowed is {allowed}")
+
+    def _resolve(
+        self, kind: type[Kind], *layers: _Layer,
+        derived: dict | None = None, shared: dict | None = None, what: str | None = None,
+    ) -> Kind:  # fmt: skip
+        """The layers merged and validated.
+
+        Args:
+            derived: what has been worked out from the layers; it replaces their own values.
+            shared: what the profile has for all settings of this kind; the layers must not hold it.
+            what: is being resolved, for sentences about several of its values.
+
+        Raises:
+            Refusal: with the key as written in the file, in the last layer that holds it.
+        """
+        shared = shared or {}
+        for layer in layers:
+            for key in shared.keys() & layer.values.keys():
+                raise Refusal(f"{self.path}: {layer.where}.{key} is not allowed: profiles.<profile>.{key} sets it")
+        values = merge(*(layer.values for layer in layers), derived or {}, shared)
         try:
-            return TypeAdapter(list[Role]).validate_python(list(mapping), strict=True)
-        except ValidationError as error:
-            raise self._refuse(where, error.errors()[0]["input"], "a name of a-z, 0-9 and _ that starts with a letter") from None
-
-    def _probe(self, name: str, where: str) -> None:
-        if name not in self._section("recipes") or self.recipe("demo", name).train != "head":
-            heads = [recipe for recipe in self._section("recipes") if self.recipe("demo", recipe).train == "head"]
-            raise self._refuse(where, name, f"one of {', '.join(heads)}")
-
-    def _settings(self, kind: type[Settings], *paths: str) -> Any:
-        return self._validate(kind, [(path, self._section(path)) for path in paths])
-
-    def _validate(self, kind: Any, layers: list[tuple[str, Any]]) -> Any:
-        """Merge the layers into `kind`. An error is blamed on the last layer that holds the key."""
-        merged = merge(*(layer for _, layer in layers)) if isinstance(layers[0][1], dict) else layers[-1][1]
-        try:
-            return kind.validate_python(merged) if isinstance(kind, TypeAdapter) else kind.model_validate(merged)
+            return kind.model_validate(values, by_alias=True, by_name=False)
         except ValidationError as failure:
-            error = failure.errors()[0]
-        path = tuple(key for key in error["loc"] if not (isinstance(key, str) and key in _KINDS and not _has(merged, (key,))))
-        where = next((name for name, layer in reversed(layers) if _has(layer, path[:1])), layers[0][0])
-        key = ".".join(map(str, (where, *path)))
-        if error["type"] == "extra_forbidden":
-            raise Refusal(f"{self.path}: unknown key {key}") from None
+            error = min(failure.errors(), key=_is_about_a_known_key)  # an unknown key explains a missing one
+        path = error["loc"]
+        if not path:  # a sentence about several values
+            raise Refusal(f"{self.path}: {what or layers[0].where}: {error['ctx']['error']}")
+        key = _joined(_origin(layers, path), *path)
+        if not _is_about_a_known_key(error):
+            allowed = [name for name in _keys(_annotation(kind, path[:-1])) if len(path) > 1 or name not in shared]
+            raise Refusal(f"{self.path}: unknown key {key}, allowed are {_listed(allowed)}")
         if error["type"] == "missing":
-            raise Refusal(f"{self.path}: the key {key} is missing") from None
-        if error["type"] == "value_error":  # our own sentence says what is allowed
-            raise Refusal(f"{self.path}: {key}: {error['ctx']['error']}") from None
-        raise Refusal(f"{self.path}: {key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}") from None
+            raise Refusal(f"{self.path}: the key {key} is missing")
+        raise self._refusal(key, error["input"], _what_is_allowed(error, _annotation(kind, path)))
 
 
-_KINDS = {"pgd", "slide", "deepfool", "carlini_wagner", "autoattack"}  # discriminator tags that pydantic puts into an error's place
+# ---------------------------------------------------------------- pydantic's errors in our words
+
+_Path = tuple[int | str, ...]  # keys of nested settings
+
+
+def _is_about_a_known_key(error: Any) -> bool:
+    return error["type"] not in ("extra_forbidden", "invalid_key")
+
+
+def _origin(layers: Sequence[_Layer], path: _Path) -> str:
+    """Where the value at a path was written: in the last layer that has it, or most of the way to it."""
+    for depth in range(len(path), 0, -1):
+        for layer in reversed(layers):
+            if _has(layer.values, path[:depth]):
+                return layer.where
+    return layers[0].where
+
+
+def _has(tree: Any, path: _Path) -> bool:
+    for key in path:
+        if not isinstance(tree, dict) or key not in tree:
+            return False
+        tree = tree[key]
+    return True
+
+
+def _annotation(kind: type[Settings], path: _Path) -> Any:
+    """The type of the value at a path of keys in nested settings."""
+    for key in path:
+        fields = {field.alias or name: field for name, field in _settings(kind).model_fields.items()}
+        kind = fields[key].annotation
+    return kind
+
+
+def _settings(annotation: Any) -> type[Settings] | None:
+    """The class of settings in a type, which may be that or None."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)
+
+
+def _keys(annotation: Any) -> list[str]:
+    return [field.alias or name for name, field in _settings(annotation).model_fields.items()]
+
+
+def _what_is_allowed(error: Any, annotation: Any) -> str:
+    match error["type"]:
+        case "value_error":  # our own words, see _allowed
+            allowed = str(error["ctx"]["error"])
+        case "literal_error":
+            allowed = error["ctx"]["expected"].replace("'", "")
+        case "bool_type":
+            allowed = "true or false"
+        case _:
+            allowed = f"a mapping with the keys {_listed(_keys(annotation))}"
+    return f"{allowed}, or null" if type(None) in get_args(annotation) else allowed
+
+
+def _joined(where: str, *path: Any) -> str:
+    return ".".join(str(key) for key in (where, *path) if key != "")
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(map(str, names))
+
+
+def _shown(value: Any) -> str:
+    """As in the file, cut short."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

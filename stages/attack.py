@@ -1,7 +1,10 @@
-"""python -m stages.attack PROFILE DATASET MODEL: a suite of attacks on one model -> results/<profile>/<dataset>/attack/<model>.json."""
+"""python -m stages.attack PROFILE DATASET MODEL: attacks -> results/<profile>/<dataset>/attack/<model>.json."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -15,18 +18,20 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Interrupted, interruptible
-from amoc.evaluating.checks import NotFinite, masked_gradients, void_attacks
 from amoc.evaluating.cost import passes
-from amoc.evaluating.suite import run_suite
+from amoc.evaluating.measurement import Measurement, measure
+from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_encoder, load_heads
-from amoc.params import Params
+from amoc.params import Attack, Params
+from amoc.refusal import Refusal
 from stages import command, paths
-from stages.results import record
+from stages.results import doubts, record
 
 
 def main(
-    profile: command.ProfileArgument, dataset: command.DatasetArgument, model: command.ModelArgument,
+    profile: command.ProfileArgument, dataset: command.DatasetArgument,
+    model: Annotated[str, typer.Argument(help="A whole network or an encoder: a key of `classifiers` or of `runs`.")],
     suite: Annotated[str, typer.Option(help="A key of `suites`; the twin gets the suite early_stopped.")] = "table5",
     output: command.OutputOption = None, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
@@ -35,67 +40,92 @@ def main(
     engine, where = params.engine(profile), paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
-    suites = {"last": params.suite(profile, suite)}
-    if model in params.networks(dataset):
-        files = {"last": paths.classifier(profile, dataset, model), "early_stopped": paths.classifier(profile, dataset, model, twin=True)}
-        models = {name: load_classifier(path) for name, path in files.items()}
-        suites["early_stopped"] = {name: attack for name, attack in params.suite(profile, "early_stopped").items() if name in suites["last"]}
-        about, recipes = models["last"][1], {}
-    else:
-        settings = params.pretraining(profile, dataset, model)
-        files = {"last": paths.encoder(profile, dataset, model), "heads": paths.heads(profile, dataset, model)}
-        encoder, about = load_encoder(files["last"], expected=settings.model.plain())
-        heads, trained = load_heads(files["heads"])
-        models = {"last": (Classifier(encoder, heads[params.attacked_probe], about["branch"]).eval(), about)}
-        about = about | {"fingerprints": about["fingerprints"] | trained["fingerprints"]}
-        recipes = {params.attacked_probe: params.recipe(profile, params.attacked_probe).plain()}
-    fingerprints = about["fingerprints"] | paths.fingerprints("evaluate")
+    find = network_and_twin if model in params.networks(dataset) else probed_encoder
+    subject = find(params, profile, dataset, model, suite)
+    suites = {name: {key: attack.plain() for key, attack in chosen.items()} for name, chosen in subject.suites.items()}
+    identity = {
+        "data": digest(data_path), "files": [digest(path) for path in subject.files], "probes": list(subject.recipes),
+        "suites": suites, "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
+    }  # fmt: skip
 
     chosen = device(engine)
-    test, labels = to_float(torch.from_numpy(data.test.pixels)).to(chosen), torch.from_numpy(data.test.labels).to(chosen)
+    test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
+    labels = torch.from_numpy(data.test.labels).to(chosen)
     clock, title = Clock(), f"attack {profile} {dataset} {model}"
-    batch = test[: params.evaluate.batch_size]
-    cost = seconds_per_pass(models["last"][0].to(chosen), batch)
-    announce(title, sum(passes(attacks, len(test), data.classes) for attacks in suites.values()), cost, chosen, engine, anyway)
+    cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
+    needed = sum(passes(attacks, len(test), data.classes) for attacks in subject.suites.values())
+    announce(title, needed, cost, chosen, engine, anyway)
 
-    measurements: dict[str, Any] = {}
-    status, notes = about["status"], []
-    with interruptible() as stop:
-        for name, attacks in suites.items():
-            network = models[name][0].to(chosen)
-            identity = {"data": digest(data_path), "model": {key: digest(path) for key, path in files.items()}, "evaluate": params.evaluate.plain(),
-                        "attacks": {key: attack.plain() for key, attack in attacks.items()}, "fingerprints": fingerprints}  # fmt: skip
-            with Checkpoint(f"{title}-{name}".replace(" ", "-"), identity) as checkpoint:
-                state = checkpoint.load() or {"saved": {}, "clock": clock.state()}
-                clock.restore(state["clock"])
+    measured: dict[str, Measurement] = {}
+    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+        state = checkpoint.load() or {"saved": {}, "clock": clock.state()}
+        clock.restore(state["clock"])
 
-                def save(partial: dict[str, Any], checkpoint: Checkpoint = checkpoint) -> None:
-                    checkpoint.save({"saved": partial, "clock": clock.state()})
-                    if stop.requested:
-                        raise Interrupted(stop.signal)
+        def save(name: str, reached: State) -> None:
+            state["saved"][name] = reached
+            checkpoint.save({"saved": state["saved"], "clock": clock.state()})
+            if stop.requested:
+                raise Interrupted(stop.signal)
 
-                try:
-                    with clock.phase(f"attack {name}"):
-                        outcomes = run_suite(network, test, labels, attacks, **params.evaluate.plain(), saved=state["saved"], save=save)
-                except NotFinite as failure:
-                    measurements[name], status = {}, "nan"
-                    notes.append(f"{name}: {failure}")
-                    continue
-            measurements[name] = {attack: outcome.plain() for attack, outcome in outcomes.items()}
-            notes += [f"{name} {attack}: {warning}" for attack, outcome in outcomes.items() for warning in outcome.warnings]
-            notes += [f"{name}: {warning}" for warning in masked_gradients(network, batch, labels[: len(batch)])]
-            if model.startswith("standard"):  # a mistuned attack is silently void; on an undefended model it shows
-                notes += [f"{name}: {attack} leaves more than half of an undefended model's images" for attack in void_attacks(outcomes)]
-            print(f"{title} {name}: " + ", ".join(f"{key} {outcome['accuracy']:.2f} %" for key, outcome in measurements[name].items()), flush=True)
+        for name, network in subject.networks.items():
+            with clock.phase(f"attack {name}"):
+                measured[name] = measure(
+                    network.to(chosen), test, labels, subject.suites[name], **params.evaluate.plain(),
+                    undefended=subject.undefended, saved=state["saved"].get(name), save=partial(save, name),
+                )  # fmt: skip
+            print(f"{title} {name}: {measured[name]}", flush=True)
+        about, recipes = subject.about, subject.recipes
+        result = record("attack", params, profile, model, data, about=about, recipes=recipes, measured=measured)
+        write_json(where / paths.result("attack", profile, dataset, model), result)
+        write_json(where / paths.clock("attack", profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        checkpoint.finish()
+    for doubt in doubts(measured):
+        print(f"{title}: {doubt}")
 
-    result = record(
-        "attack", params, profile, model, data, settings=about["settings"], recipes=recipes, fingerprints=fingerprints,
-        status=status, note="; ".join(notes), measurements=measurements,
-    )  # fmt: skip
-    write_json(where / paths.result("attack", profile, dataset, model), result)
-    write_json(where / paths.clock("attack", profile, dataset, model), {**clock.plain(), **describe(chosen)})
-    for note in notes:
-        print(f"{title}: {note}")
+
+@dataclass(frozen=True)
+class Subject:
+    """What is attacked: each network by its key in the result, its attacks, the files read and what they tell."""
+
+    networks: dict[str, Classifier]
+    suites: dict[str, dict[str, Attack]]
+    files: list[Path]
+    about: dict[str, Any]
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    undefended: bool = False
+
+
+def network_and_twin(params: Params, profile: str, dataset: str, model: str, suite: str) -> Subject:
+    """A whole network; its twin gets what both suites have."""
+    files = [paths.classifier(profile, dataset, model), paths.classifier(profile, dataset, model, twin=True)]
+    (network, about), (twin, _) = (load_classifier(path) for path in files)
+    attacks, fewer = params.suite(profile, suite), params.suite(profile, "early_stopped")
+    common = {name: attack for name, attack in fewer.items() if name in attacks}
+    settings = about["settings"]
+    return Subject(
+        networks={"last": network, "early_stopped": twin},
+        suites={"last": attacks, "early_stopped": common},
+        files=files,
+        about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
+        undefended=settings["encoder"] is None and settings["recipe"]["objective"] == "standard",
+    )
+
+
+def probed_encoder(params: Params, profile: str, dataset: str, run: str, suite: str) -> Subject:
+    """An encoder with the linear head that the protocol `attacked_probe` gave it."""
+    files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
+    probe, settings = params.attacked_probe, params.pretraining(profile, dataset, run)
+    encoder, about = load_encoder(files[0], expected=settings.model.plain())
+    heads, probed = load_heads(files[1])
+    if probe not in heads:
+        raise Refusal(f"{files[1]} has no head of {probe}, only of {', '.join(heads)}: run stages.evaluate again")
+    return Subject(
+        networks={"last": Classifier(encoder, heads[probe], about["branch"]).eval()},
+        suites={"last": params.suite(profile, suite)},
+        files=files,
+        about=about | {"fingerprints": probed["fingerprints"] | paths.fingerprints("evaluate")},
+        recipes={probe: probed["recipes"][probe]},
+    )
 
 
 if __name__ == "__main__":

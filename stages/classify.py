@@ -1,4 +1,4 @@
-"""python -m stages.classify PROFILE DATASET MODEL: one whole network and its early-stopped twin -> models/, and its curve."""
+"""python -m stages.classify PROFILE DATASET MODEL: a whole network and its early-stopped twin -> models/, a curve."""
 
 from __future__ import annotations
 
@@ -27,46 +27,53 @@ def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, model: command.ModelArgument,
     output: command.OutputOption = None, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
-    """Train one network: from scratch, or fine-tune an encoder (MODEL is then <run>_finetuned)."""
+    """Train one network with labels, from scratch or from the encoder that its settings name."""
     params = Params.load()
     settings, engine = params.classifying(profile, dataset, model), params.engine(profile)
     where = paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
-    about = {"profile": profile, "dataset": dataset, "run": model, "source": data.source, "settings": settings.plain(),
-             "engine": engine.plain(), "fingerprints": paths.fingerprints("classify")}  # fmt: skip
-    identity = {**about, "data": digest(data_path)}
-
-    chosen = device(engine)
+    about = {
+        "profile": profile, "dataset": dataset, "run": model, "source": data.source, "settings": settings.plain(),
+        "engine": engine.plain(), "fingerprints": paths.fingerprints("classify"),
+    }  # fmt: skip
     if settings.encoder is None:
-        encoder, branch = fresh_encoder(settings.model, data.mean, data.std, generator(settings.seed, "weights")), "clean"
+        encoder = fresh_encoder(settings.model, data.mean, data.std, generator(settings.seed, "weights"))
+        branch, origin = "clean", None
     else:
         path = paths.encoder(profile, dataset, settings.encoder)
         encoder, pretrained = load_encoder(path, expected=settings.model.plain())
-        branch, about["encoder"], identity["encoder"] = pretrained["branch"], pretrained, digest(path)
+        branch, origin = pretrained["branch"], digest(path)
+        about |= {"encoder": pretrained, "fingerprints": pretrained["fingerprints"] | about["fingerprints"]}
+    identity = {**about, "data": digest(data_path), "origin": origin}
+
+    chosen = device(engine)
     classifier = Classifier(encoder, linear_head(encoder.features, data.classes), branch).to(chosen)
     pixels, labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
-
     clock, title = Clock(), f"classify {profile} {dataset} {model}"
     with autocast(chosen, engine.precision):
         cost = seconds_per_pass(classifier, to_float(pixels[: settings.recipe.batch_size].to(chosen)))
-    announce(title, passes(settings.recipe, len(pixels), settings.early_stopping), cost, chosen, engine, anyway)
+    needed = passes(settings.recipe, len(pixels), settings.early_stopping)
+    announce(title, needed, cost, chosen, engine, anyway)
 
+    path, twin = (where / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = train_classifier(
-                classifier, settings.recipe, pixels, labels, seed=settings.seed, device=chosen, precision=engine.precision,
-                early_stopping=settings.early_stopping, checkpoint=checkpoint, stop=stop, clock=clock, title=title,
+                classifier, settings.recipe, pixels, labels, seed=settings.seed, device=chosen,
+                precision=engine.precision, early_stopping=settings.early_stopping, checkpoint=checkpoint, stop=stop,
+                clock=clock, title=title,
             )  # fmt: skip
         about["status"], epochs = trained.status, len(trained.curve)
-        save_classifier(where / paths.classifier(profile, dataset, model), classifier, {**about, "epoch": epochs})
+        save_classifier(path, classifier, {**about, "epoch": epochs})
         if trained.best_state is not None:  # else the run ended before its first look, and its twin is the same network
             classifier.load_state_dict(trained.best_state)
-        save_classifier(where / paths.classifier(profile, dataset, model, twin=True), classifier, {**about, "epoch": trained.best_epoch or epochs})
+        save_classifier(twin, classifier, {**about, "epoch": trained.best_epoch or epochs})
         write_curve(where / paths.curve("classify", profile, dataset, model), trained.curve)
-        write_json(where / paths.clock("classify", profile, dataset, model), {**clock.plain(), **describe(chosen), "epochs": epochs})
+        times = {**clock.plain(), **describe(chosen), "epochs": epochs}
+        write_json(where / paths.clock("classify", profile, dataset, model), times)
         checkpoint.finish()
-    print(f"{where / paths.classifier(profile, dataset, model)}: {trained.status}, {epochs} epochs, early-stopped twin from epoch {trained.best_epoch}")
+    print(f"{path}: {trained.status}, {epochs} epochs, early-stopped twin from epoch {trained.best_epoch}")
 
 
 if __name__ == "__main__":

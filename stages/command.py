@@ -17,9 +17,7 @@ from amoc.refusal import Refusal
 ProfileArgument = Annotated[Literal[PROFILES], typer.Argument(help="Which images, and how large everything is.")]
 DatasetArgument = Annotated[str, typer.Argument(help="A data set by its role: cifar10 or cifar100.")]
 RunArgument = Annotated[str, typer.Argument(help="An encoder: a key of `runs` in params.yaml.")]
-ModelArgument = Annotated[
-    str, typer.Argument(help="A whole network: a key of `classifiers`, or <run>_finetuned for a key of `finetuned`.")
-]
+ModelArgument = Annotated[str, typer.Argument(help="A whole network: a key of `classifiers` in params.yaml.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", help="Folder below which to write, instead of the project's own.")
 ]

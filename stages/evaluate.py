@@ -1,8 +1,9 @@
-"""python -m stages.evaluate PROFILE DATASET RUN: an encoder's linear protocols -> results/<profile>/<dataset>/evaluate/<run>.json."""
+"""python -m stages.evaluate PROFILE DATASET RUN: linear probes -> results/<profile>/<dataset>/evaluate/<run>.json."""
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import replace
 
 import torch
 
@@ -15,14 +16,14 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
-from amoc.evaluating.checks import NotFinite
-from amoc.evaluating.suite import run_suite
+from amoc.evaluating.cost import passes as passes_of_attacks
+from amoc.evaluating.measurement import Measurement, measure
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_encoder, save_heads
 from amoc.models.heads import linear_head
 from amoc.params import Params
 from stages import command, paths
-from stages.results import record
+from stages.results import doubts, record
 
 
 def main(
@@ -31,56 +32,60 @@ def main(
 ) -> None:  # fmt: skip
     """Train each linear head on the frozen encoder and attack what comes out."""
     params = Params.load()
-    settings, engine, where = params.pretraining(profile, dataset, run), params.engine(profile), paths.outputs(output, trial=False)
-    recipes = {name: params.recipe(profile, name) for name in params.probes}
-    suite = params.suite(profile, "probe")
+    settings, engine = params.pretraining(profile, dataset, run), params.engine(profile)
+    recipes, suite = {name: params.recipe(profile, name) for name in params.probes}, params.suite(profile, "probe")
+    where = paths.outputs(output, trial=False)
     data_path, encoder_path = paths.data(profile, dataset), paths.encoder(profile, dataset, run)
     data = datasets.read(data_path)
     encoder, about = load_encoder(encoder_path, expected=settings.model.plain())
-    fingerprints = about["fingerprints"] | paths.fingerprints("classify", "evaluate")
-    identity = {"data": digest(data_path), "encoder": digest(encoder_path), "engine": engine.plain(), "evaluate": params.evaluate.plain(),
-                "suite": {name: attack.plain() for name, attack in suite.items()}, **fingerprints}  # fmt: skip
+    about["fingerprints"] |= paths.fingerprints("classify", "evaluate")
+    identity = {
+        "data": digest(data_path), "encoder": digest(encoder_path), "engine": engine.plain(),
+        "fingerprints": about["fingerprints"],
+    }  # fmt: skip
 
     chosen = device(engine)
     train, train_labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
-    test, test_labels = to_float(torch.from_numpy(data.test.pixels)).to(chosen), torch.from_numpy(data.test.labels).to(chosen)
+    test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
+    test_labels = torch.from_numpy(data.test.labels).to(chosen)
     clock, title = Clock(), f"evaluate {profile} {dataset} {run}"
-    encoder.to(chosen)
-    cost = seconds_per_pass(encoder, test[: params.evaluate.batch_size])
-    announce(title, sum(passes(recipe, len(train), None) for recipe in recipes.values()), cost, chosen, engine, anyway)
+    cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
+    needed = sum(passes(recipe, len(train), None) for recipe in recipes.values())
+    needed += len(recipes) * passes_of_attacks(suite, len(test), data.classes)
+    announce(title, needed, cost, chosen, engine, anyway)
 
-    heads, measurements, status, notes = {}, {}, about["status"], []
-    with interruptible() as stop, clock.phase("total"):
+    heads, measured, checkpoints = {}, {}, []
+    with interruptible() as stop, clock.phase("total"), ExitStack() as held:
         for name, recipe in recipes.items():
+            own = {**identity, "recipe": recipe.plain()}
+            checkpoints.append(held.enter_context(Checkpoint(f"{title} {name}".replace(" ", "-"), own)))
             classifier = Classifier(encoder, linear_head(encoder.features, data.classes), about["branch"]).to(chosen)
-            with Checkpoint(f"{title}-{name}".replace(" ", "-"), {**identity, "recipe": recipe.plain()}) as checkpoint:
-                trained = train_classifier(
-                    classifier, recipe, train, train_labels, seed=settings.seed, device=chosen, precision="float32",
-                    early_stopping=None, checkpoint=checkpoint, stop=stop, clock=clock, title=f"{title} {name}",
-                )  # fmt: skip
+            trained = train_classifier(
+                classifier, recipe, train, train_labels, seed=settings.seed, device=chosen, precision=engine.precision,
+                early_stopping=None, checkpoint=checkpoints[-1], stop=stop, clock=clock, title=f"{title} {name}",
+            )  # fmt: skip
             heads[name] = classifier.head
-            if trained.status != "ok":
-                status = trained.status
-                notes.append(f"{name}: the loss of the probe ceased to be finite")
-            try:
-                with clock.phase(f"attack {name}"):
-                    outcomes = run_suite(classifier.eval(), test, test_labels, suite, **params.evaluate.plain())
-            except NotFinite as failure:
-                measurements[name], status = {}, "nan"
-                notes.append(f"{name}: {failure}")
-                continue
-            measurements[name] = {attack: outcome.plain() for attack, outcome in outcomes.items()}
-            notes += [f"{name} {attack}: {warning}" for attack, outcome in outcomes.items() for warning in outcome.warnings]
+            with clock.phase(f"attack {name}"):
+                found = measure(classifier.eval(), test, test_labels, suite, **params.evaluate.plain())
+            measured[name] = found if trained.status == "ok" else _broken(found)
+            print(f"{title} {name}: {measured[name]}", flush=True)
 
-    save_heads(where / paths.heads(profile, dataset, run), heads, {"profile": profile, "dataset": dataset, "run": run, "fingerprints": fingerprints})
-    result: dict[str, Any] = record(
-        "evaluate", params, profile, run, data, settings=about["settings"], recipes={name: recipe.plain() for name, recipe in recipes.items()},
-        fingerprints=fingerprints, status=status, note="; ".join(notes), measurements=measurements,
-    )  # fmt: skip
-    write_json(where / paths.result("evaluate", profile, dataset, run), result)
-    write_json(where / paths.clock("evaluate", profile, dataset, run), {**clock.plain(), **describe(chosen)})
-    for name, outcomes in measurements.items():
-        print(f"{title} {name}: " + ", ".join(f"{attack} {outcome['accuracy']:.2f} %" for attack, outcome in outcomes.items()))
+        plain = {name: recipe.plain() for name, recipe in recipes.items()}
+        names = {"profile": profile, "dataset": dataset, "run": run}
+        told = {**names, "recipes": plain, "fingerprints": about["fingerprints"]}
+        save_heads(where / paths.heads(profile, dataset, run), heads, told)
+        result = record("evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured)
+        write_json(where / paths.result("evaluate", profile, dataset, run), result)
+        write_json(where / paths.clock("evaluate", profile, dataset, run), {**clock.plain(), **describe(chosen)})
+        for checkpoint in checkpoints:
+            checkpoint.finish()
+    for doubt in doubts(measured):
+        print(f"{title}: {doubt}")
+
+
+def _broken(found: Measurement) -> Measurement:
+    """What was found of a head whose training did not come to its end."""
+    return replace(found, status="nan", doubts=["the loss of the probe ceased to be finite", *found.doubts])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""python -m stages.fingerprint NAME: what a behaviour computes on formula-made inputs -> results/fingerprints/<name>.json."""
+"""python -m stages.fingerprint NAME: what a behaviour computes -> results/fingerprints/<name>.json."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from amoc.engine.files import write_json
 from amoc.engine.rounding import rounded
 from stages import command, paths
 
-BEHAVIOURS = {"amoc": "amoc.pretraining.fingerprint", "classify": "amoc.classifying.fingerprint", "evaluate": "amoc.evaluating.fingerprint"}
+BEHAVIOURS = {
+    "amoc": "amoc.pretraining.fingerprint",
+    "classify": "amoc.classifying.fingerprint",
+    "evaluate": "amoc.evaluating.fingerprint",
+}
 
 
-def main(name: Annotated[Literal[tuple(BEHAVIOURS)], typer.Argument(help="The behaviour.")], output: command.OutputOption = None) -> None:
+def main(
+    name: Annotated[Literal[tuple(BEHAVIOURS)], typer.Argument(help="The behaviour.")],
+    output: command.OutputOption = None,
+) -> None:
     """Compute a fingerprint: numbers that change when the behaviour changes, and stay when only its code does."""
     torch.set_num_threads(1)
     path = paths.outputs(output, trial=False) / paths.fingerprint(name)

@@ -8,7 +8,8 @@ import typer
 
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import claims_report, reports, table2, table5, table7
+from amoc.reporting import reports
+from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal["table2", "table5", "table7", "claims"]
@@ -19,25 +20,38 @@ def main(
     profile: command.ProfileArgument,
     given: Annotated[list[str] | None, typer.Argument(help="For claims: the reports whose numbers to judge.")] = None,
 ) -> None:
-    """Make a report from small results: <name>.md, <name>.csv and metrics.json.
+    """Make a report from small results: <name>.md, <name>.csv, metrics.json; of table5 also a picture, .svg and .png.
 
     Needs no weights, no images and no GPU.
     """
     params = Params.load()
     if given and name != "claims":
         raise Refusal(f"{name} reads results, not the reports {', '.join(given)}: only claims takes reports")
+    report = _build(params, name, profile, given or [])
+    written = reports.write(report)
+    print(report.markdown)
+    print(f"{written[0].parent}: {', '.join(path.name for path in written)}")
+
+
+def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report:
+    """Each report imports only what it needs: a table of settings need not wait for numpy."""
     match name:
         case "table2":
-            report = table2.build(params, profile)
+            from amoc.reporting import table2
+
+            return table2.build(params, profile)
         case "table5":
-            report = table5.build(params, profile)
+            from amoc.reporting import table5
+
+            return table5.build(params, profile)
         case "table7":
-            report = table7.build(params, profile)
+            from amoc.reporting import table7
+
+            return table7.build(params, profile)
         case "claims":
-            report = claims_report.build(params, profile, given or [])
-    folder = reports.write(report)
-    print(report.markdown)
-    print(f"{folder}: {name}.md, {name}.csv, metrics.json")
+            from amoc.reporting import claims_report
+
+            return claims_report.build(params, profile, given)
 
 
 if __name__ == "__main__":

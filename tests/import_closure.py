@@ -31,7 +31,7 @@ def _imported(path: Path, inside_functions: bool) -> set[str]:
 def closure(*roots: str, inside_functions: bool = True) -> set[str]:
     """Paths, relative to the project, of the modules named and of all that they import; empty __init__ files left out.
 
-    inside_functions: whether to follow the roots' imports inside functions too (those of the others are always followed).
+    inside_functions: whether to follow the roots' imports inside functions too (those of the others always are).
     """
     seen: set[Path] = set()
     waiting = [(_file(root), inside_functions) for root in roots]
@@ -40,7 +40,8 @@ def closure(*roots: str, inside_functions: bool = True) -> set[str]:
         if path is None or path in seen:
             continue
         seen.add(path)
-        waiting += [(_file(name), True) for name in _imported(path, deep) if name.split(".")[0] in ("amoc", "stages")]
+        ours = (name for name in _imported(path, deep) if name.split(".")[0] in ("amoc", "stages"))
+        waiting += [(_file(name), True) for name in ours]
         packages = [parent / "__init__.py" for parent in path.parents if ROOT in parent.parents]
         waiting += [(package, True) for package in packages]
     return {str(path.relative_to(ROOT)) for path in seen if path.stat().st_size}

@@ -16,6 +16,7 @@ from amoc.augment import random_shift, to_float
 from amoc.classifying.early_stopping import hold_out, look, looks
 from amoc.classifying.objectives import attack, outcome
 from amoc.classifying.schedule import multistep
+from amoc.engine.batches import batches
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.device import autocast
@@ -110,6 +111,7 @@ def train_classifier(
         trained.load_state_dict(saved["trained"])
         optimizer.load_state_dict(saved["optimizer"])
         clock.restore(saved["clock"])
+        say(f"{title}: goes on from epoch {first + 1}, step {step + 1}")
 
     last_save = monotonic()
     for epoch in range(first, recipe.epochs):
@@ -197,17 +199,6 @@ def logits(classifier: Classifier, images: Tensor, *, precision: Precision, head
             features = classifier.features(images)
         answers = classifier.head(features)
     return answers.to(torch.promote_types(answers.dtype, torch.float32))
-
-
-def batches(order: Tensor, size: int) -> list[Tensor]:
-    """Indices (N,) in batches of `size`, the last one smaller.
-
-    A last batch of one image joins the one before: batch norm cannot take the variance of one.
-    """
-    split = list(order.split(size))
-    if len(split) > 1 and len(split[-1]) == 1:
-        split[-2:] = [torch.cat(split[-2:])]
-    return split
 
 
 def passes(recipe: Recipe, images: int, early_stopping: EarlyStopping | None) -> float:

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
 
 
 def divergence(clean: Tensor, adversarial: Tensor) -> Tensor:
-    """KL(p || q) = sum_c p_c (log p_c - log q_c), p and q the softmax of clean and adversarial logits; summed over images.
+    """KL(p || q) = sum_c p_c (log p_c - log q_c), a sum over images; p, q: the softmax of clean and adversarial logits.
 
     In log space: never NaN for finite logits, however sure of itself the classifier is.
     """

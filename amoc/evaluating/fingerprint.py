@@ -1,7 +1,6 @@
-"""What each attack finds on inputs that anybody can rebuild (compare amoc.pretraining.fingerprint).
+"""What the attacks find on inputs that anybody can rebuild: their behaviour, whatever their code looks like.
 
-The model is linear, with images at all distances from its boundary: which of them an attack breaks says how strong it is, and
-next to none is so close to the edge that another machine's rounding would decide.
+Long stages depend on these numbers instead of on code files (see README, "What reruns when").
 """
 
 from __future__ import annotations
@@ -9,42 +8,68 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from amoc.augment import to_float
-from amoc.engine.formula import pixels
+from amoc.evaluating import attacks
+from amoc.evaluating.outcome import union
 from amoc.evaluating.suite import run_suite
-from amoc.params import AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
+from amoc.models.norm import frozen
+from amoc.params import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
 
-IMAGES, CLASSES = 24, 10
-SUITE = {
-    "linf_pgd": ProjectedGradient(kind="pgd", norm="linf", epsilon=0.02, steps=5, relative_step=0.25),
-    "l2_pgd": ProjectedGradient(kind="pgd", norm="l2", epsilon=0.2, steps=5, relative_step=0.25),
-    "l1_pgd": ProjectedGradient(kind="pgd", norm="l1", epsilon=2.0, steps=5, relative_step=0.25),
-    "l1_slide": Slide(kind="slide", norm="l1", epsilon=2.0, steps=5, relative_step=0.25),
-    "linf_deepfool": DeepFool(kind="deepfool", norm="linf", epsilon=0.02, steps=10, overshoot=0.02),
-    "l2_deepfool": DeepFool(kind="deepfool", norm="l2", epsilon=0.2, steps=10, overshoot=0.02),
-    "l2_cw": CarliniWagner(kind="carlini_wagner", norm="l2", epsilon=0.2, steps=20, lr=0.05, binary_search_steps=3, initial_const=0.1, images=12),
-    "linf_autoattack": AutoAttack(kind="autoattack", norm="linf", epsilon=0.02, square_queries=20, images=12),
-    "l2_autoattack": AutoAttack(kind="autoattack", norm="l2", epsilon=0.2, square_queries=20, images=12),
-}
+CLASSES = 4  # the fewest that AutoAttack takes
+SUITE: dict[str, Attack] = {
+    "linf_pgd": ProjectedGradient(kind="pgd", norm="linf", epsilon=0.03, steps=5, relative_step=0.25),
+    "l1_pgd": ProjectedGradient(kind="pgd", norm="l1", epsilon=2.5, steps=5, relative_step=0.25),
+    "l2_pgd": ProjectedGradient(kind="pgd", norm="l2", epsilon=0.32, steps=5, relative_step=0.25),
+    "l1_slide": Slide(kind="slide", norm="l1", epsilon=1.6, steps=25, relative_step=0.1),
+    "linf_deepfool": DeepFool(kind="deepfool", norm="linf", epsilon=0.03, steps=10, overshoot=0.02),
+    "l2_deepfool": DeepFool(kind="deepfool", norm="l2", epsilon=0.32, steps=10, overshoot=0.02),
+    "l2_cw": CarliniWagner(kind="carlini_wagner", norm="l2", epsilon=0.32, steps=20, lr=0.05, binary_search_steps=4, initial_const=0.1),
+    "linf_autoattack": AutoAttack(kind="autoattack", norm="linf", epsilon=0.03, square_queries=50, images=6),
+    "l2_autoattack": AutoAttack(kind="autoattack", norm="l2", epsilon=0.32, square_queries=50, images=6),
+}  # fmt: skip
 
 
-def linear_model() -> nn.Module:
-    """images (B, 3, 8, 8) -> logits (B, 10), weights by formula."""
-    layer = nn.Linear(192, CLASSES)
-    row, column = torch.meshgrid(torch.arange(CLASSES, dtype=torch.float32), torch.arange(192, dtype=torch.float32), indexing="ij")
+def by_formula(*shape: int, scale: float, phase: float) -> Tensor:
+    """float64 numbers in [-scale, scale] that look like noise and are the same everywhere."""
+    places = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+    return (scale * torch.sin(phase + 1.7 * places + 0.013 * places**2)).view(shape)
+
+
+def network() -> nn.Module:
+    """A smooth classifier of 8x8 images into CLASSES, in float64."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(64, CLASSES))
+    for number, parameter in enumerate(model.parameters()):
+        parameter.data = by_formula(*parameter.shape, scale=0.5, phase=float(number))
+    return model.eval()
+
+
+def images_and_labels(model: nn.Module, count: int = 12) -> tuple[Tensor, Tensor]:
+    """Images (n, 3, 8, 8) in [0, 1], some pixels at the bounds, and what the model says they are, but for the third."""
+    images = (0.5 + by_formula(count, 3, 8, 8, scale=0.55, phase=0.3)).clamp(0, 1)
     with torch.no_grad():
-        layer.weight.copy_(torch.sin(1.7 * row + 0.31 * (1 + 0.2 * row) * column))
-        layer.bias.zero_()
-    return nn.Sequential(nn.Flatten(), layer).eval()
+        labels = model(images).argmax(dim=1)
+    labels[2] = (labels[2] + 1) % CLASSES
+    return images, labels
 
 
 def fingerprint() -> dict[str, Any]:
-    """Which images stand under each attack."""
-    model, images = linear_model(), to_float(pixels(IMAGES)).contiguous()
-    with torch.no_grad():
-        labels = model(images).argmax(dim=1)
-    labels[0] = (labels[0] + 1) % CLASSES  # one image that is wrong without attack
-    outcomes = run_suite(model, images, labels, SUITE, batch_size=16, seed=1)
-    return {name: outcome.correct.int().tolist() for name, outcome in outcomes.items()}
+    """What each foolbox attack finds, in float64, and which images stand after each attack of a suite; plain numbers."""
+    model = network()
+    images, labels = images_and_labels(model)
+    with frozen(model):
+        found = {
+            name: summary(attacks.search(attack, model, images, labels, seed=5)[0] - images)
+            for name, attack in SUITE.items()
+            if not isinstance(attack, AutoAttack)
+        }
+    outcomes = run_suite(model.float(), images.float(), labels, SUITE, batch_size=5, seed=3)
+    standing = {name: outcome.correct.int().tolist() for name, outcome in outcomes.items()}
+    return {"found": found, "standing": standing | {"union": union(outcomes).int().tolist()}}
+
+
+def summary(values: Tensor) -> list[float]:
+    """Norm, mean, and a sum with a weight for each place."""
+    values = values.contiguous().flatten()
+    weights = torch.linspace(-1, 1, values.numel(), dtype=torch.float64)
+    return [values.norm().item(), values.mean().item(), (values * weights).sum().item()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from time import monotonic
 from typing import Any, Literal
 
@@ -112,16 +112,16 @@ def pretrain(
             save(epoch, step)
             raise Interrupted(stop.signal)
 
-        total, clean, variant = (sums / len(steps)).tolist()  # the epoch's only wait for the device
-        if total != total or total in (float("inf"), float("-inf")):
-            status = "nan"
-            say(f"{title}: the loss is no longer finite in epoch {epoch + 1}; the run ends here")
-            save(epoch, step)
-            break
+        total, clean, variant = (sums / len(steps)).tolist()  # the epoch's first wait for the device
         with clock.phase("look"):
             looked = features_of(method.encoder, images[:LOOKED_AT], settings.branch, settings.batch_size)
             every = (epoch + 1) % NEIGHBOURS_EVERY == 0 or epoch + 1 == last
             neighbours = neighbour_accuracy(looked.cpu(), labels[:LOOKED_AT]) if every else None
+        if not (isfinite(total) and looked.isfinite().all()):
+            status = "nan"
+            say(f"{title}: the loss or the features are no longer finite in epoch {epoch + 1}; the run ends here")
+            save(epoch, step)
+            break
         curve.append({
             "epoch": epoch + 1, "lr": lr, "loss": total, "loss_clean": clean, "loss_variant": variant,
             "spread": spread(looked), "rank": effective_rank(looked), "neighbour_accuracy": neighbours,

@@ -1,13 +1,19 @@
-"""A report: the page to read, the table to compute with, the numbers to compare; and where they are written."""
+"""A report: the page to read, the table to compute with, the numbers to compare, a picture if there is one; and where
+they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amoc.engine.files import read_json, write_atomically, write_json
 from amoc.refusal import Refusal
+from amoc.reporting import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPORTS = Path("reports")
 Metrics = Mapping[str, Mapping[str, float | None]]  # row key -> column -> number, None if not measured
@@ -20,6 +26,7 @@ class Report:
     markdown: str
     csv: str
     metrics: Metrics
+    draw: Callable[[], Figure] | None = None
 
 
 def page(*sections: str) -> str:
@@ -31,13 +38,20 @@ def folder(name: str, profile: str, reports: Path = REPORTS) -> Path:
     return reports / name / profile
 
 
-def write(report: Report, reports: Path = REPORTS) -> Path:
-    """Write <name>.md, <name>.csv and metrics.json into reports/<name>/<profile>/, and return that folder."""
-    place = folder(report.name, report.profile, reports)
-    write_atomically(place / f"{report.name}.md", report.markdown)
-    write_atomically(place / f"{report.name}.csv", report.csv)
-    write_json(place / "metrics.json", report.metrics)
-    return place
+def write(report: Report, reports: Path = REPORTS) -> list[Path]:
+    """Write the report into reports/<name>/<profile>/, and return its files.
+
+    <name>.md, <name>.csv, metrics.json, and of a picture <name>.svg and <name>.png.
+    """
+    stem = folder(report.name, report.profile, reports) / report.name
+    contents: dict[Path, str | bytes] = {stem.with_suffix(".md"): report.markdown, stem.with_suffix(".csv"): report.csv}
+    if report.draw is not None:
+        contents |= {stem.with_suffix(f".{kind}"): content for kind, content in figures.render(report.draw).items()}
+    for path, content in contents.items():
+        write_atomically(path, content)
+    numbers = stem.with_name("metrics.json")
+    write_json(numbers, report.metrics)
+    return [*contents, numbers]
 
 
 def read_metrics(name: str, profile: str, reports: Path = REPORTS) -> Metrics:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
+from amoc.reporting.dot_plot import Entry, Panel, draw
 from amoc.reporting.paper_claims import CLAIMS, floors
-from amoc.reporting.records import Encoder, Record
+from amoc.reporting.records import Encoder, Record, UsedAttack
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -36,6 +38,7 @@ HEADINGS = {
     "l2_cw": "C&W",
     "l2_autoattack": "AA-L2",
 }
+DRAWN = (Panel("clean", "Clean"), Panel("linf_pgd20", "PGD20"), Panel("linf_autoattack", "AutoAttack"))
 PEERS = "the peers' step: "
 LAST, TWIN = "last", "early_stopped"
 
@@ -61,7 +64,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     counted = [line.record for line in lines if line.record is not None]
     _alike(counted)
     images = max((record.test_images for record in counted), default=None)
-    columns = _columns(params, profile, counted)
+    used = {attack: outcome.attack for record in counted for attack, outcome in _outcomes(record) if outcome.attack}
+    columns = _columns(params, profile, used)
     comparing = profile == "paper"
     table = Table("Model", columns, tuple(_row(line, columns, comparing) for line in lines), images)
     numbers = metrics(table)
@@ -69,12 +73,15 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     text = page(
         words.stands_in(params, profile, DATASET),
         "# Table 5: accuracy (%) under attack",
+        f"![Clean, PGD20 and AutoAttack accuracy of each model, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         READING + (COMPARING if comparing else ""),
         "## What this table alone can check",
         verdicts.markdown(judge((*narrow(CLAIMS, {NAME}), *grounds), {NAME: numbers}), "Claim"),
     )
-    return Report(NAME, profile, text, to_csv(table), numbers)
+    title, subtitle = _title(used), f"{profile}: {words.images(params, profile, DATASET)}"
+    picture = partial(draw, title, subtitle, DRAWN, _entries(lines, table.rows))
+    return Report(NAME, profile, text, to_csv(table), numbers, picture)
 
 
 READING = """\
@@ -111,10 +118,9 @@ def _encoder(params: Params, profile: str, run: str) -> str:
     return words.encoder(params.pretraining(profile, DATASET, run).plain())
 
 
-def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Column, ...]:
+def _columns(params: Params, profile: str, used: Mapping[str, UsedAttack]) -> tuple[Column, ...]:
     """The papers' columns, the peers' PGD20, and what else the suite has; legends tell the attack that was used."""
     keys = dict.fromkeys((*COLUMNS, *params.suite(profile, SUITE)))
-    used = {attack: outcome.attack for record in counted for attack, outcome in _outcomes(record)}
     columns = []
     for key in keys:
         attack = used.get(key)
@@ -160,6 +166,25 @@ def _cell(line: Line, attack: str, comparing: bool) -> Cell:
 
 def _outcomes(record: Record) -> list[tuple[str, records.Outcome]]:
     return [item for outcomes in record.measurements.values() for item in outcomes.items()]
+
+
+def _title(used: Mapping[str, UsedAttack]) -> str:
+    """Of the picture, with the radius of its attacks once they were measured."""
+    radii = sorted({words.radius(used[panel.column].epsilon) for panel in DRAWN if panel.column in used})
+    return r"Accuracy (%) under $\ell_\infty$ attacks" + (rf", $\varepsilon$ = {', '.join(radii)}" if radii else "")
+
+
+def _entries(lines: Sequence[Line], rows: Sequence[Row]) -> tuple[Entry, ...]:
+    """The models of the picture, each with its twin; 'AMOC fine-tuned' is AMOC, and below that fine-tuned."""
+    found = {line.key: row for line, row in zip(lines, rows, strict=True)}
+    entries = []
+    for line in lines:
+        if line.measurement == LAST:
+            name, _, how = line.title.partition(" ")
+            status = line.record.status if line.record else "not measured"
+            notes = tuple(note for note in (how, status) if note not in ("", "ok"))
+            entries.append(Entry(line.key, name.rstrip(","), notes, found[line.key], found.get(f"{line.key}_{TWIN}")))
+    return tuple(entries)
 
 
 def _alike(counted: list[Record]) -> None:

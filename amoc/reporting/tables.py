@@ -42,6 +42,13 @@ class Cell:
         """The value if it is a number, yes and no as 1 and 0."""
         return None if self.value is None or isinstance(self.value, str) else float(self.value)
 
+    @property
+    def interval(self) -> tuple[float, float] | tuple[None, None]:
+        """The ends of an accuracy's Wilson 95 % interval, in percent; (None, None) where nothing was measured."""
+        if self.number is None or self.n is None:
+            return None, None
+        return wilson(round(self.number * self.n / 100), self.n)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -91,7 +98,7 @@ def to_csv(table: Table) -> str:
         header += [f"{column.key}_{name}" for name in ("published", "difference") if compared]
         for line, cell in zip(lines, table.cells(column), strict=True):
             line += [_plain(cell.value)]
-            line += [_plain(value) for value in (cell.n, *_interval(cell)) if column.accuracy]
+            line += [_plain(value) for value in (cell.n, *cell.interval) if column.accuracy]
             line += [_plain(value) for value in (cell.published, _difference(cell)) if compared]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *lines])
@@ -181,12 +188,6 @@ def _fixed(column: Column, value: float | None, sign: str = "") -> str:
 
 def _difference(cell: Cell) -> float | None:
     return None if cell.number is None or cell.published is None else cell.number - cell.published
-
-
-def _interval(cell: Cell) -> tuple[float | None, float | None]:
-    if cell.number is None or cell.n is None:
-        return None, None
-    return wilson(round(cell.number * cell.n / 100), cell.n)
 
 
 def _rounded(value: float | None) -> float | None:

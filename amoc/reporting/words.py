@@ -57,22 +57,29 @@ def encoder(settings: Mapping[str, Any]) -> str:
     return f"AMOC-{variant.upper()}{' frozen bank' if frozen and variant[2] == 'a' else ''}"
 
 
-def stands_in(params: Params, profile: str, dataset: str) -> str:
-    """The first line of a report: what a profile's images, network, attack and epochs stand in for."""
-    if profile == "paper":
-        return f"> **paper**: {DATASETS[dataset]} and the papers' settings."
+def images(params: Params, profile: str, dataset: str) -> str:
+    """What a profile's images stand in for: 'scikit-learn digits stand in for CIFAR-10'."""
     data, title = params.data(profile), DATASETS[dataset]
     if data.source == "digits":
-        images = f"8x8 digits stand in for {title}"
-    else:
-        images = f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"
+        return f"scikit-learn digits stand in for {title}"
+    if (data.train, data.test) == (None, None):
+        return title
+    return f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"
+
+
+def stands_in(params: Params, profile: str, dataset: str) -> str:
+    """The first lines of a report: what a profile's images, network, attack and epochs stand in for."""
+    shown = images(params, profile, dataset)
+    if profile == "paper":
+        return f"> **paper**: {shown} and the papers' settings."
     ours, papers = params.epsilon(profile), params.epsilon("paper")
     changes = [
         f"width {params.model(profile).width} for {params.model('paper').width}",
         *_radii(ours, papers),
-        f"epochs {_epochs(params, profile, dataset)} for {_epochs(params, 'paper', dataset)}",
+        f"pre-training epochs {params.scale(profile).short} for {params.scale('paper').short}",
+        f"training epochs {_epochs(params, profile, dataset)} for {_epochs(params, 'paper', dataset)}",
     ]
-    return f"> **{profile}**: {images}, {', '.join(changes)}. Read orderings, not numbers."
+    return f"> **{profile}**: {shown}. Read orderings, not numbers.\n> Changed: {', '.join(changes)}."
 
 
 def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
@@ -81,7 +88,6 @@ def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
 
 
 def _epochs(params: Params, profile: str, dataset: str) -> str:
-    """'12-60': fewest to most of the short pre-training and of the networks."""
-    epochs = {params.scale(profile).short}
-    epochs |= {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
+    """'20-30': fewest to most of the whole networks."""
+    epochs = {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
     return f"{min(epochs)}-{max(epochs)}" if len(epochs) > 1 else f"{min(epochs)}"

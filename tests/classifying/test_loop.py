@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from amoc.augment import random_shift, to_float
 from amoc.classifying import loop
-from amoc.classifying.loop import Trained, batches, logits, passes, train_classifier, train_step
+from amoc.classifying.loop import Trained, logits, passes, train_classifier, train_step
 from amoc.classifying.objectives import attack
+from amoc.engine.batches import batches
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.generators import generator

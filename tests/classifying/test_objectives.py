@@ -60,7 +60,7 @@ def slow_kl(clean: torch.Tensor, adversarial: torch.Tensor) -> float:
 
 
 def test_standard_is_the_cross_entropy_of_clean_images():
-    classify, clean = Linear(1), images(2)
+    classify, clean = Linear(101), images(102)
     result = standard(classify, clean, LABELS)
     assert result.loss.item() == pytest.approx(slow_cross_entropy(classify(clean)), rel=1e-12)
     assert torch.equal(result.clean, classify(clean))
@@ -68,7 +68,7 @@ def test_standard_is_the_cross_entropy_of_clean_images():
 
 
 def test_pgd_at_is_the_cross_entropy_of_adversarial_images_only():
-    classify, perturbed = Linear(3), images(4)
+    classify, perturbed = Linear(103), images(104)
     result = pgd_at(classify, perturbed, LABELS)
     assert result.loss.item() == pytest.approx(slow_cross_entropy(classify(perturbed)), rel=1e-12)
     assert torch.equal(result.adversarial, classify(perturbed))
@@ -76,7 +76,7 @@ def test_pgd_at_is_the_cross_entropy_of_adversarial_images_only():
 
 
 def test_alp_is_both_cross_entropies_and_the_mean_squared_difference_of_the_logits():
-    classify, clean, perturbed = Linear(5), images(6), images(7)
+    classify, clean, perturbed = Linear(105), images(106), images(107)
     one, other = classify(clean), classify(perturbed)
     squares = [(a - b) ** 2 for a, b in zip(one.flatten().tolist(), other.flatten().tolist(), strict=True)]
     expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * sum(squares) / 15
@@ -84,14 +84,14 @@ def test_alp_is_both_cross_entropies_and_the_mean_squared_difference_of_the_logi
 
 
 def test_trades_is_the_clean_cross_entropy_and_beta_times_the_mean_kl():
-    classify, clean, perturbed = Linear(8), images(9), images(10)
+    classify, clean, perturbed = Linear(108), images(109), images(110)
     one, other = classify(clean), classify(perturbed)
     expected = slow_cross_entropy(one) + 6 * slow_kl(one, other) / 5
     assert trades(classify, clean, perturbed, LABELS, 6.0).loss.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_divergence_and_its_gradients_are_those_of_kl_div_on_probabilities():
-    random = torch.Generator().manual_seed(11)
+    random = torch.Generator().manual_seed(111)
     clean, adversarial = torch.randn(2, 5, 3, dtype=torch.float64, generator=random).requires_grad_().unbind()
     ours = divergence(clean, adversarial)
     oracle = F.kl_div(F.log_softmax(adversarial, 1), F.softmax(clean, 1), reduction="sum")
@@ -116,7 +116,7 @@ def test_trades_is_finite_for_a_classifier_that_is_far_too_sure(scale):
 
 @pytest.mark.parametrize(("objective", "seen"), [("standard", "c"), ("pgd_at", "a"), ("alp", "ca"), ("trades", "ca")])
 def test_a_recipe_runs_its_objective_on_the_clean_images_first_in_passes_of_their_own(objective, seen):
-    classify, given = Linear(12), {"c": images(13), "a": images(14)}
+    classify, given = Linear(112), {"c": images(113), "a": images(114)}
     result = outcome(recipe(objective), classify, given["c"], given["a"], LABELS)
     assert len(classify.asked) == len(seen)
     assert all(torch.equal(asked, given[letter]) for (asked, _), letter in zip(classify.asked, seen, strict=True))
@@ -131,8 +131,8 @@ def test_a_recipe_runs_its_objective_on_the_clean_images_first_in_passes_of_thei
 
 @pytest.mark.parametrize("objective", ["pgd_at", "alp", "trades"])
 def test_the_attack_restated_step_by_step(objective):
-    classify, clean, settings = Linear(15), images(16), recipe(objective)
-    start = (torch.rand(clean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(17)) * 2 - 1) * 0.1
+    classify, clean, settings = Linear(115), images(116), recipe(objective)
+    start = (torch.rand(clean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(117)) * 2 - 1) * 0.1
     perturbed = (clean + start).clamp(0, 1)
     probabilities = F.softmax(classify(clean), dim=1).detach()
     for _ in range(3):
@@ -141,26 +141,26 @@ def test_the_attack_restated_step_by_step(objective):
         loss = -(probabilities * logs).sum() if objective == "trades" else -logs[range(5), LABELS].sum()
         step = 0.025 * torch.autograd.grad(loss, perturbed)[0].sign()
         perturbed = torch.max(torch.min(perturbed.detach() + step, clean + 0.1), clean - 0.1).clamp(0, 1)
-    ours = attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(17))
+    ours = attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(117))
     torch.testing.assert_close(ours, perturbed, rtol=0, atol=1e-12)
     assert classify.weight.grad is None
 
 
 def test_the_attack_of_trades_asks_for_the_clean_logits_once_and_without_gradient():
-    classify, clean = Linear(18), images(19)
-    attack(recipe("trades", steps=4), classify, clean, LABELS, torch.Generator().manual_seed(20))
+    classify, clean = Linear(118), images(119)
+    attack(recipe("trades", steps=4), classify, clean, LABELS, torch.Generator().manual_seed(120))
     assert [wanted for _, wanted in classify.asked] == [False, True, True, True, True]
     assert torch.equal(classify.asked[0][0], clean)
 
 
 def test_the_attack_starts_at_the_images_where_no_random_start_is_wanted():
-    classify, clean = Linear(21), images(22)
+    classify, clean = Linear(121), images(122)
     settings = recipe("pgd_at", attack=TrainingAttack(steps=1, relative_step=1.0, random_start=False))
-    attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(23))
+    attack(settings, classify, clean, LABELS, torch.Generator().manual_seed(123))
     assert torch.equal(classify.asked[0][0], clean)
 
 
 def test_without_an_attack_the_images_come_back():
-    classify, clean = Linear(24), images(25)
+    classify, clean = Linear(124), images(125)
     assert attack(recipe("standard"), classify, clean, LABELS, torch.Generator()) is clean
     assert classify.asked == []

@@ -101,7 +101,8 @@ def run(official: str, batches: int) -> AMOC:
         terms, _ = amoc.losses({"clean": query, "adv": perturbed[:8]}, {"clean": key, "adv": perturbed[8:]})
         optimizer.zero_grad()
         terms.total.backward()
-        gradients = [parameter.grad.flatten() for parameter in amoc.pair.query.parameters() if parameter.grad is not None]
+        parameters = amoc.pair.query.parameters()
+        gradients = [parameter.grad.flatten() for parameter in parameters if parameter.grad is not None]
         optimizer.step()
         amoc.pair.follow(0.999)
         assert terms.clean.item() == pytest.approx(recorded["loss_clean"], rel=1e-6)
@@ -110,7 +111,10 @@ def run(official: str, batches: int) -> AMOC:
     return amoc
 
 
-@pytest.mark.parametrize("official", VARIANTS)
+QUICK = ("aca_plus", "aaa")  # between them every branch, bank and way to fill it; the rest is for `make test-all`
+
+
+@pytest.mark.parametrize("official", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS])
 def test_first_step(official):
     run(official, 1)
 

@@ -53,7 +53,7 @@ def test_markdown_to_the_letter(params):
     params.raw["suites"]["table5"] = ["linf_pgd20", "linf_deepfool", "linf_autoattack", "l1_slide", "l2_cw"]
     lines = table2.build(params, "demo").markdown.splitlines()
     assert lines[0].startswith("> **demo**: ")
-    assert "\n".join(lines[1:]) == """
+    assert "\n".join(lines[2:]) == """
 # Table 2: attacks
 
 | Used            | Attack         | Norm | Epsilon | Iterations |     Step | Images       |

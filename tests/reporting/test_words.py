@@ -70,17 +70,34 @@ def test_encoder(settings, name):
     assert words.encoder(settings) == name
 
 
-def test_the_first_line_says_what_stands_in_for_what(params):
+def test_the_first_lines_say_what_stands_in_for_what(params):
     small, paper = params.raw["profiles"]["small"], params.raw["profiles"]["paper"]
     small["data"] = {"source": "cifar", "train": 5000, "test": 1000}
     small["model"]["width"], paper["model"]["width"] = 8, 64
     small["scale"]["short"], paper["scale"]["short"] = 21, 200
-    for recipe in ("finetune", "standard", "trades"):
-        small["recipes"][recipe] = {"epochs": 20}
-    assert words.stands_in(params, "small", "cifar10") == (
-        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10, width 8 for 64, "
-        "epochs 20-21 for 76-200. Read orderings, not numbers."
-    )
-    demo = words.stands_in(params, "demo", "cifar10")
-    assert demo.startswith("> **demo**: 8x8 digits stand in for CIFAR-10, width 16 for 64, epsilon 0.15 for 8/")
+    for recipe, epochs in (("finetune", 20), ("standard", 30), ("trades", 20)):
+        small["recipes"][recipe] = {"epochs": epochs}
+    assert words.stands_in(params, "small", "cifar10").splitlines() == [
+        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers.",
+        "> Changed: width 8 for 64, pre-training epochs 21 for 200, training epochs 20-30 for 76-164.",
+    ]
+    first, second = words.stands_in(params, "demo", "cifar10").splitlines()
+    assert first == "> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not numbers."
+    assert second.startswith("> Changed: width 16 for 64, epsilon 0.15 for 8/255, pre-training epochs 60 for 200, ")
     assert words.stands_in(params, "paper", "cifar10") == "> **paper**: CIFAR-10 and the papers' settings."
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"source": "digits", "train": None, "test": None}, "scikit-learn digits stand in for CIFAR-10"),
+        ({"source": "cifar", "train": None, "test": None}, "CIFAR-10"),
+        (
+            {"source": "cifar", "train": 5000, "test": None},
+            "5000 training, all test images stand in for all of CIFAR-10",
+        ),
+    ],
+)
+def test_images(params, data, text):
+    params.raw["profiles"]["demo"]["data"] = data
+    assert words.images(params, "demo", "cifar10") == text

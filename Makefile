@@ -1,0 +1,43 @@
+## make demo      Table 5 on images that ship with scikit-learn; later calls only run what has changed
+## make test      the tests of every day
+## make test-all  the slow ones too
+## make setup     the environment in .venv, which the others make when they need it
+## make lock      requirements.txt anew, from pyproject.toml and requirements.in
+
+PYTHON ?= python3
+PROFILE = demo
+UV = 0.13.8
+
+# Stages call `python`, so .venv comes first on the path. PASSIVE: see stages/__init__.py
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=PASSIVE
+
+.PHONY: help setup demo test test-all lock
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	.venv/bin/uv pip install --python .venv/bin/python --requirement requirements.txt
+	@touch $@
+
+demo: setup
+	@grep -Eq '^profile: *"?$(PROFILE)"? *(#|$$)' params.yaml || { \
+	    echo "make: this makes the profile $(PROFILE), but params.yaml says another; put $(PROFILE) there, or name that one: make demo PROFILE=..." >&2; exit 2; }
+	$(IN_VENV) dvc repro reports/table5
+	@cat reports/table5/$(PROFILE)/table5.md
+
+test: setup
+	$(IN_VENV) python -m pytest
+
+test-all: setup
+	$(IN_VENV) python -m pytest -m "slow or not slow"
+
+lock: setup
+	.venv/bin/uv pip compile pyproject.toml requirements.in --universal --no-annotate \
+	    --custom-compile-command "make lock" --output-file requirements.txt

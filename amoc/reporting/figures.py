@@ -1,0 +1,92 @@
+"""What all figures share: one look per method, the page of a paper, the same bytes from the same numbers.
+
+matplotlib takes a second to import, so only drawing does so; it opens no window and reads no settings of the user's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMN = 3.4  # inches: a column of a two-column paper
+INK, FAINT, HAIR = "#1A1A1A", "#6B6B6B", "#E0E0E0"  # text, text that stands back, rules
+SMALL = 7  # points: the least that is still read in print
+_PIXELS_PER_INCH = 2 * 96  # two for each pixel of CSS: sharp on a dense screen
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn: the same in every figure."""
+
+    colour: str
+    marker: str = "o"
+
+    @property
+    def light(self) -> Look:
+        """The same halfway to white, for what accompanies a method's own mark."""
+        levels = (int(self.colour[at : at + 2], 16) for at in (1, 3, 5))
+        return Look("#" + "".join(f"{(level + 255) // 2:02X}" for level in levels), self.marker)
+
+
+# Okabe and Ito's palette for all kinds of colour vision; grey for its black, and Tol's indigo for its yellow, which
+# is too faint for a mark on white. Eight colours are as many as can be told apart, so a variant of AMOC has the colour
+# of AMOC where its query is perturbed and of MoCo where it is clean, and a marker of its own.
+_ORANGE, _BLUE = "#E69F00", "#0072B2"
+LOOKS = {
+    "standard": Look("#4D4D4D"),
+    "pgd_at": Look("#56B4E9"),
+    "alp": Look("#CC79A7"),
+    "trades": Look("#009E73"),
+    "amoc": Look(_ORANGE),
+    "amoc_finetuned": Look("#D55E00"),
+    "moco": Look(_BLUE),
+    "acl": Look("#332288"),
+    "aca": Look(_ORANGE),  # AMOC
+    "aca_frozen": Look(_ORANGE, "P"),
+    "acc": Look(_ORANGE, "s"),
+    "aaa": Look(_ORANGE, "^"),
+    "aac": Look(_ORANGE, "v"),
+    "ccc": Look(_BLUE),  # MoCo
+    "cca": Look(_BLUE, "s"),
+    "caa": Look(_BLUE, "^"),
+    "cac": Look(_BLUE, "v"),
+}
+
+_STYLE: dict[str, Any] = {
+    "font.family": "STIXGeneral",  # comes with matplotlib: the same on every machine
+    "mathtext.fontset": "stix",
+    "font.size": 8,
+    "text.color": INK,
+    "text.hinting": "none",
+    "axes.axisbelow": True,
+    "grid.color": HAIR,
+    "grid.linewidth": 0.5,
+    "xtick.labelcolor": FAINT,
+    "xtick.labelsize": SMALL,
+    "xtick.major.size": 0,
+    "svg.fonttype": "path",  # a reader needs no fonts
+    "svg.hashsalt": "amoc",  # else the names inside an SVG are random
+}
+_METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+
+
+def render(draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """Draw in the style of the project; the file's suffix -> its content, which depends on the drawing only."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure = draw()
+        return {suffix: _saved(figure, suffix, metadata) for suffix, metadata in _METADATA.items()}
+
+
+def _saved(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format=suffix, dpi=_PIXELS_PER_INCH, metadata=metadata)
+    return content.getvalue()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import sys
+
+import pyautoattack
+import pytest
+import torch
+from torch import nn
+
+from amoc.evaluating import autoattack
+from amoc.evaluating.fingerprint import images_and_labels, network
+from amoc.models.norm import frozen
+from amoc.params import AutoAttack
+
+
+def settings(norm: str = "linf", epsilon: float = 0.03, queries: int = 40) -> AutoAttack:
+    return AutoAttack(kind="autoattack", norm=norm, epsilon=epsilon, square_queries=queries)
+
+
+def members_in_turn(attack: AutoAttack, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, seed: int, classes=4):
+    """What each member breaks of what the ones before left, and all that was found."""
+    found, alive, fallen = images.clone(), torch.arange(len(images)), []
+    for member in autoattack.MEMBERS:
+        perturbed, _ = autoattack.search(attack, member, model, images[alive], labels[alive], classes=classes, seed=seed)
+        broken = model(perturbed).argmax(dim=1) != labels[alive]
+        found[alive[broken]] = perturbed[broken]
+        fallen.append(broken.sum().item())
+        alive = alive[~broken]
+    return found, fallen
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.03), ("l2", 0.3)])
+def test_members_in_turn_are_one_plain_run(norm, epsilon):
+    model = network().float()
+    images, labels = images_and_labels(network())
+    images, right = images.float(), torch.arange(12) != 2
+    images, labels = images[right], labels[right]
+    with frozen(model):
+        plain = pyautoattack.AutoAttack(
+            model, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, seed=77, version="standard"
+        )
+        plain.square.n_queries = 40
+        plain.apgd_targeted.n_target_classes = plain.fab.n_target_classes = 3
+        with torch.random.fork_rng():
+            expected, _ = plain.run_standard_evaluation(images, labels, batch_size=50)
+        found, fallen = members_in_turn(settings(norm, epsilon), model, images, labels, seed=77)
+    assert torch.equal(found, expected)
+    assert fallen[0] > 0 and sum(fallen) < len(images)
+
+
+class Recorder(pyautoattack.AutoAttack):
+    """Notes how it is set up instead of attacking."""
+
+    seen: dict
+
+    def run_standard_evaluation(self, images, labels, *, batch_size):
+        Recorder.seen = {
+            "run": self.attacks_to_run, "norm": self.norm, "batch": batch_size, "seed": self.get_seed(),
+            "targets": (self.apgd_targeted.n_target_classes, self.fab.n_target_classes),
+            "iterations": (self.apgd.n_iter, self.apgd_targeted.n_iter, self.fab.n_iter, self.square.n_queries),
+            "restarts": (self.apgd.n_restarts, self.apgd_targeted.n_restarts, self.fab.n_restarts, self.square.n_restarts),
+            "epsilons": {self.epsilon, self.apgd.eps, self.apgd_targeted.eps, self.fab.eps, self.square.eps},
+        }  # fmt: skip
+        return images, labels
+
+
+@pytest.mark.parametrize(("classes", "targets"), [(10, 9), (100, 9), (7, 6), (4, 3)])
+def test_settings_are_those_of_version_standard(classes, targets, monkeypatch):
+    monkeypatch.setattr(autoattack, "Adversary", Recorder)
+    images, labels = torch.rand(3, 3, 8, 8), torch.zeros(3, dtype=torch.int64)
+    attack = settings("l2", 0.5, queries=5000)
+    autoattack.search(attack, "fab-t", network().float(), images, labels, classes=classes, seed=9)
+    assert Recorder.seen == {
+        "run": ["fab-t"], "norm": "L2", "batch": 3, "seed": 9, "targets": (targets, targets),
+        "iterations": (100, 100, 100, 5000), "restarts": (1, 1, 1, 1), "epsilons": {0.5},
+    }  # fmt: skip
+
+
+def test_too_few_classes_for_the_targeted_loss():
+    images, labels = torch.rand(3, 3, 8, 8), torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match="four classes"):
+        autoattack.search(settings(), "apgd-t", network().float(), images, labels, classes=3, seed=1)
+
+
+def test_channels_last_images_give_the_same(generator):
+    model = network().float()
+    images, labels = images_and_labels(network())
+    images = images.float()
+    with frozen(model):
+        found = [
+            autoattack.search(settings("l2", 0.3), member, model, arranged, labels, classes=4, seed=5)[0]
+            for arranged in (images, images.contiguous(memory_format=torch.channels_last))
+            for member in ("apgd-ce", "square")
+        ]
+    assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[3])
+
+
+def test_random_numbers_and_traces_are_left_alone():
+    model = network().float()
+    images, labels = images_and_labels(network())
+    before, outer, calls = torch.get_rng_state(), sys.gettrace(), []
+
+    def trace(frame, event, argument):
+        calls.append(frame.f_code.co_name)
+
+    sys.settrace(trace)
+    try:
+        with frozen(model):
+            autoattack.search(settings(), "apgd-ce", model, images.float(), labels, classes=4, seed=5)
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(outer)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Probabilities(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return network().float()(images).softmax(dim=1)
+
+
+def test_what_its_checks_say_is_returned_and_not_printed(capfd):
+    images, labels = images_and_labels(network())
+    _, warnings = autoattack.search(settings(), "apgd-ce", Probabilities().eval(), images.float(), labels, classes=4, seed=5)
+    assert list(warnings) == ["apgd-ce, check_range_output"]
+    assert "probability distribution" in warnings["apgd-ce, check_range_output"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_square_that_breaks_what_gradients_could_not_is_said():
+    assert autoattack.square_check([900, 500, 480, 470, 469], 1000) == {}
+    (message,) = autoattack.square_check([900, 500, 480, 470, 400], 1000).values()
+    assert "7.00%" in message

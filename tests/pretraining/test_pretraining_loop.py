@@ -1,0 +1,337 @@
+"""The loop: what a run records, and that stopping and going on gives the bytes of never stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isnan
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import Clock
+from amoc.engine.interruption import Interrupted, Stop
+from amoc.models.encoder import resnet
+from amoc.models.norm import branch, same
+from amoc.params import Optimizer, Pretraining, TrainingAttack, Views
+from amoc.pretraining import loop
+from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
+from amoc.pretraining.loop import Pretrained, build_method, features_of, pretrain
+
+MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
+
+pytestmark = pytest.mark.usefixtures("small_resnet")
+PLAIN_VIEWS = Views(crop_scale=None, interpolation="bilinear", jitter=None, grayscale=0.0, blur=None, flip=0.0, affine=None)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class StopAfter:
+    """A request that comes after so many looks; or, with `kills`, no request but the end."""
+
+    signal = 15
+
+    def __init__(self, looks: int, kills: bool = False) -> None:
+        self.looks, self.kills = looks, kills
+
+    @property
+    def requested(self) -> bool:
+        self.looks -= 1
+        if self.looks < 0 and self.kills:
+            raise Killed
+        return self.looks < 0
+
+
+@pytest.fixture
+def data(generator) -> tuple[Tensor, Tensor]:
+    """9 images in batches of 4: two steps an epoch, of 4 and of 5 images."""
+    return torch.randint(0, 256, (9, 8, 8, 3), generator=generator, dtype=torch.uint8), torch.arange(9) % 2
+
+
+@pytest.fixture
+def settings(tiny) -> Pretraining:
+    return tiny("aca", attack=TrainingAttack(steps=1, relative_step=1.0, random_start=True))
+
+
+Train = Callable[..., tuple[AMOC, Pretrained, Clock]]
+
+
+@pytest.fixture
+def train(data, tmp_path, monkeypatch) -> Train:
+    """One session of a run: train(settings, saves=True) goes on from the state that an earlier one left."""
+    monkeypatch.setenv("AMOC_CHECKPOINTS", str(tmp_path))
+
+    def session(
+        settings: Pretraining, *, saves: bool = False, images: Tensor = data[0], stop: Any = None, precision: str = "float32",
+        prepare: Callable[[AMOC], None] | None = None, **options: Any,
+    ) -> tuple[AMOC, Pretrained, Clock]:  # fmt: skip
+        method, clock = build_method(settings, MEAN, STD), Clock()
+        if prepare:
+            prepare(method)
+
+        def run(checkpoint: Checkpoint | None) -> Pretrained:
+            return pretrain(
+                method, settings, images, data[1], device=torch.device("cpu"), precision=precision, checkpoint=checkpoint,
+                stop=stop or Stop(), clock=clock, title="pretrain tiny", **options,
+            )  # fmt: skip
+
+        if not saves:
+            return method, run(None), clock
+        with Checkpoint("pretrain-tiny", {"seed": settings.seed}) as checkpoint:
+            return method, run(checkpoint), clock
+
+    return session
+
+
+def spy(seen: list[dict[str, Any]]) -> Callable[[AMOC], None]:
+    """Notes what each step is given and returns."""
+
+    def prepare(method: AMOC) -> None:
+        step = method.step
+
+        def noted(queries, keys, optimizer, generator):
+            group = {key: optimizer.param_groups[0][key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
+            given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training, **group,
+                     "autocast": torch.is_autocast_enabled("cpu")}  # fmt: skip
+            terms = step(queries, keys, optimizer, generator)
+            seen.append({**given, "terms": [term.item() for term in terms]})
+            return terms
+
+        method.step = noted
+
+    return prepare
+
+
+# ---------------------------------------------------------------- what a run does and records
+
+
+def test_each_epoch_shows_each_image_once_in_a_new_order(settings, train, data):
+    seen = []
+    train(settings.model_copy(update={"views": PLAIN_VIEWS}), prepare=spy(seen))
+    images, orders = data[0].permute(0, 3, 1, 2).float() / 255, []
+    for epoch in range(3):
+        steps = seen[2 * epoch : 2 * epoch + 2]
+        assert [len(step["queries"]) for step in steps] == [4, 5]  # never a last batch of one
+        shown = torch.cat([step["queries"] for step in steps])
+        orders.append([next(i for i in range(9) if torch.equal(images[i], view)) for view in shown])
+        assert all(torch.equal(step["queries"], step["keys"]) for step in steps)
+    assert all(sorted(order) == list(range(9)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_query_and_key_are_different_views_and_every_step_draws_anew(settings, train):
+    seen = []
+    train(settings, prepare=spy(seen), epochs=2, steps_per_epoch=1, images=torch.full((9, 8, 8, 3), 77, dtype=torch.uint8))
+    drawn = [view for step in seen for view in (step["queries"], step["keys"])]
+    assert len(drawn) == 4
+    assert all(not torch.equal(one, other) for index, one in enumerate(drawn) for other in drawn[:index])
+
+
+def test_optimizer_is_as_the_settings_say(settings, train):
+    seen = []
+    train(settings, prepare=spy(seen))
+    expected = {"momentum": 0.8, "weight_decay": 0.01, "nesterov": False}
+    assert [{key: step[key] for key in expected} for step in seen] == 6 * [expected]
+    assert [step["lr"] for step in seen] == pytest.approx([1e-4, 1e-4, 0.1, 0.1, 0.05, 0.05])
+    assert all(step["training"] for step in seen)
+
+
+def test_curve(settings, train, data, monkeypatch):
+    monkeypatch.setattr(loop, "NEIGHBOURS_EVERY", 2)
+    seen = []
+    method, trained, clock = train(settings, prepare=spy(seen))
+    assert trained.status == "ok"
+    assert [row["epoch"] for row in trained.curve] == [1, 2, 3]
+    assert [row["lr"] for row in trained.curve] == pytest.approx([1e-4, 0.1, 0.05])
+    for epoch, row in enumerate(trained.curve):
+        first, second = (step["terms"] for step in seen[2 * epoch : 2 * epoch + 2])
+        assert [row["loss"], row["loss_clean"], row["loss_variant"]] == pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=True)])
+        assert row["loss"] == pytest.approx(0.4 * row["loss_clean"] + 0.6 * row["loss_variant"], rel=1e-5)
+    assert [row["neighbour_accuracy"] is None for row in trained.curve] == [True, False, False]
+    assert [row["bank_age"] for row in trained.curve] == [2, 3, 3]  # 10 keys are 3 batches of 4
+    with branch(method.encoder.eval(), "adv"), torch.no_grad():
+        features = method.encoder(data[0].permute(0, 3, 1, 2).float() / 255)
+    last = trained.curve[-1]
+    assert last["spread"] == pytest.approx(spread(features), rel=1e-5)
+    assert last["rank"] == pytest.approx(effective_rank(features), rel=1e-5)
+    assert last["neighbour_accuracy"] == neighbour_accuracy(features, data[1])
+    assert clock.plain()["counts"]["images"] == 27
+
+
+def test_every_epoch_has_the_same_columns(settings, train):
+    trained = train(settings)[1]
+    assert len({tuple(row) for row in trained.curve}) == 1
+
+
+def test_trial_is_a_beginning_of_the_schedule(settings, train):
+    long = settings.model_copy(update={"epochs": 20})
+    seen = []
+    _, trained, clock = train(long, prepare=spy(seen), epochs=2, steps_per_epoch=1)
+    assert len(seen) == 2
+    assert [row["lr"] for row in trained.curve] == pytest.approx([1e-4, 0.1])
+    assert trained.curve[-1]["neighbour_accuracy"] is not None  # it is the last
+    assert clock.plain()["counts"]["images"] == 8
+
+
+def test_same_seed_same_bytes_other_seed_other_run(settings, train):
+    one, curve = train(settings, epochs=1)[:2]
+    torch.rand(3)  # moves the global generator
+    again, same_curve = train(settings, epochs=1)[:2]
+    assert same(one.state_dict(), again.state_dict())
+    assert curve == same_curve
+
+    other = settings.model_copy(update={"seed": 6})
+    assert not torch.equal(build_method(settings, MEAN, STD).encoder.backbone.conv1.weight, build_method(other, MEAN, STD).encoder.backbone.conv1.weight)
+    firsts = []
+    for chosen in (settings, other):
+        seen = []
+        train(chosen.model_copy(update={"views": PLAIN_VIEWS}), prepare=spy(seen), epochs=1)
+        firsts.append(torch.cat([step["queries"] for step in seen]))
+    assert not torch.equal(*firsts)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_is_of_the_forward_passes_alone(settings, train, precision):
+    seen = []
+    method, trained, _ = train(settings, precision=precision, prepare=spy(seen), epochs=1)
+    assert {step["autocast"] for step in seen} == {precision == "bfloat16"}
+    assert {tensor.dtype for tensor in method.state_dict().values()} == {torch.float32, torch.int64}
+    assert trained.status == "ok"
+
+
+def test_bfloat16_trains_every_weight_that_float32_trains(settings, train):
+    """A cast kept from an attack, which needs no gradient, would leave a weight untrained without a word."""
+    method, _, _ = train(settings.model_copy(update={"variant": "cac"}), precision="bfloat16", epochs=2)
+    start = build_method(settings, MEAN, STD).pair.query.get_parameter
+    for name, parameter in method.pair.query.named_parameters():
+        assert torch.equal(parameter, start(name)) == (".adv." in name), name
+
+
+# ---------------------------------------------------------------- stopping and going on
+
+
+def finish(train: Train, settings: Pretraining, make_stop: Callable[[], Any], **options) -> tuple[tuple[AMOC, Pretrained, Clock], int]:
+    """Session after session until the run is through; its result, and how many were stopped on the way."""
+    for stopped in range(50):
+        try:
+            return train(settings, saves=True, stop=make_stop(), **options), stopped
+        except Interrupted as interrupted:
+            assert interrupted.signal == 15
+    pytest.fail("the run never ends")
+
+
+@pytest.mark.parametrize(("looks", "sessions"), [(1, 8), (2, 4), (5, 1)])
+def test_stopped_and_resumed_is_never_stopped(settings, train, looks, sessions):
+    """With one look a session the run is stopped before and after each of its steps, and between its epochs."""
+    method, trained, clock = train(settings)
+    (other, resumed, its_clock), stopped = finish(train, settings, lambda: StopAfter(looks))
+    assert stopped == sessions
+    assert same(method.state_dict(), other.state_dict())
+    assert trained == resumed
+    assert its_clock.plain()["counts"] == clock.plain()["counts"]
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_is_never_stopped_with_the_real_network(settings, train, monkeypatch):
+    monkeypatch.setattr("amoc.models.encoder.resnet", resnet)
+    test_stopped_and_resumed_is_never_stopped(settings, train, 1, 8)
+
+
+@pytest.mark.parametrize("looks", [0, 4, 7])
+def test_stop_saves_before_the_next_step(settings, train, looks):
+    seen = []
+    with pytest.raises(Interrupted):
+        train(settings, saves=True, stop=StopAfter(looks), prepare=spy(seen))
+    assert len(seen) == {0: 0, 4: 3, 7: 5}[looks]  # three looks an epoch: before each step and before its end
+    train(settings, saves=True, prepare=spy(seen))
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize(("looks", "repeated"), [(2, 2), (4, 1), (8, 2)])
+def test_killed_run_goes_on_from_its_last_save(settings, train, looks, repeated):
+    method, trained, _ = train(settings)
+    seen = []
+    with pytest.raises(Killed):
+        train(settings, saves=True, stop=StopAfter(looks, kills=True), save_every=0.0, prepare=spy(seen))
+    other, resumed, _ = train(settings, saves=True, prepare=spy(seen))
+    assert len(seen) == 6 + repeated  # the steps since the last end of an epoch are taken again
+    assert same(method.state_dict(), other.state_dict())
+    assert trained == resumed
+
+
+def test_epochs_are_saved_every_so_often_and_the_last_always(settings, train):
+    seen = []
+    with pytest.raises(Killed):
+        train(settings, saves=True, stop=StopAfter(8, kills=True), save_every=inf)
+    train(settings, saves=True, save_every=inf, prepare=spy(seen))
+    assert len(seen) == 6  # nothing had been saved
+    method, trained, _ = train(settings, saves=True, prepare=spy(seen))
+    assert len(seen) == 6  # the finished run is loaded, not repeated
+    assert [row["epoch"] for row in trained.curve] == [1, 2, 3]
+    assert method.banks["clean"].position == 27 % 10
+
+
+# ---------------------------------------------------------------- runs that go wrong
+
+
+def not_finite(method: AMOC) -> None:
+    method.encoder.backbone.conv2.weight.data[0, 0, 0, 0] = torch.nan
+
+
+@pytest.mark.parametrize("prepare", [not_finite, None])
+def test_a_loss_that_is_not_finite_ends_the_run(settings, train, prepare):
+    """From a broken weight in epoch 1, or from a learning rate beyond all bounds, felt after the warm-up in epoch 2."""
+    lr = 0.1 if prepare else 1e30
+    settings = settings.model_copy(update={"optimizer": settings.optimizer.model_copy(update={"lr": lr, "warmup_epochs": 1})})
+    _, trained, _ = train(settings, saves=True, prepare=prepare)
+    assert trained.status == "nan"
+    assert len(trained.curve) < 3
+    assert not any(isnan(row["loss"]) for row in trained.curve)
+    assert train(settings, saves=True)[1] == trained  # also when it is asked for again
+
+
+def test_a_last_step_that_breaks_the_weights_ends_the_run(settings, train):
+    """The epoch's loss is finite still, its features are not."""
+    settings = settings.model_copy(update={"optimizer": settings.optimizer.model_copy(update={"lr": 1e38, "warmup_epochs": 0})})
+    seen = []
+    _, trained, _ = train(settings, steps_per_epoch=1, prepare=spy(seen))
+    assert [isnan(step["terms"][0]) for step in seen] == [False]
+    assert trained == Pretrained([], "nan")
+
+
+def test_features_that_are_all_the_same_are_reported(settings, train):
+    grey = torch.full((9, 8, 8, 3), 128, dtype=torch.uint8)
+    trained = train(settings, saves=True, images=grey)[1]
+    assert trained.status == "collapsed"
+    assert len(trained.curve) == 3  # judged at the end only: a run may recover
+    assert trained.curve[-1]["spread"] == pytest.approx(0, abs=1e-6)
+    assert train(settings, saves=True, images=grey)[1] == trained
+
+
+# ---------------------------------------------------------------- features
+
+
+def test_features_are_of_the_branch_in_eval_mode_and_float32(settings, data):
+    method = build_method(settings, MEAN, STD).train()
+    for name, tensor in method.encoder.state_dict().items():
+        if name.endswith("adv.running_mean"):
+            tensor.add_(0.2)
+    before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    images = data[0].permute(0, 3, 1, 2).float() / 255
+    for name in ("clean", "adv"):
+        with torch.autocast("cpu", torch.bfloat16):
+            features = features_of(method.encoder, data[0], name, 4)
+        assert features.shape == (9, 8)
+        assert features.dtype == torch.float32
+        assert not features.requires_grad
+        assert all(module.training for module in method.encoder.modules())
+        with branch(method.encoder.eval(), name):
+            torch.testing.assert_close(features, method.encoder(images).detach())
+        method.train()
+    assert same(before, method.state_dict())
+    assert not torch.allclose(features_of(method.encoder, data[0], "clean", 4), features_of(method.encoder, data[0], "adv", 4))

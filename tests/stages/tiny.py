@@ -1,0 +1,95 @@
+"""A project so small that each stage takes about a second: few images, a narrow network, short attacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from amoc import datasets
+from amoc.params import Data
+from stages import paths
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Raw = dict[str, Any]
+
+
+def settings() -> Raw:
+    """The project's params.yaml with two encoders, two whole networks and a tiny profile `demo`."""
+    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    runs, networks = raw["runs"]["cifar10"], raw["classifiers"]["cifar10"]
+    raw["runs"] = {"cifar10": {name: runs[name] for name in ("amoc", "moco")}}
+    raw["classifiers"] = {"cifar10": {name: networks[name] for name in ("standard", "amoc_finetuned")}}
+    raw["probes"], raw["attacked_probe"] = ["stdev", "adev"], "adev"
+    raw["pretrain"]["amoc"]["attack"]["steps"] = 1
+    for recipe in raw["recipes"].values():
+        if recipe["attack"]:
+            recipe["attack"]["steps"] = 1
+    for attack in raw["attacks"].values():
+        if "steps" in attack:
+            attack["steps"] = 2
+    raw["evaluate"]["batch_size"] = 5
+
+    demo = raw["profiles"]["demo"]
+    demo["data"] = {"source": "digits", "train": 64, "test": 24}
+    demo["model"] = {"architecture": "resnet10t", "width": 2}
+    demo["engine"] |= {"device": "cpu", "precision": "float32", "threads": 1}
+    demo["scale"] = {"short": 2, "long": 3, "batch_size": 1 / 16, "bank_length": 1 / 512}  # batches of 16, a bank of 64
+    demo["pretrain"]["optimizer"] = {"warmup_epochs": 1}
+    demo["recipes"] = {name: {"epochs": 2} for name in raw["recipes"]}
+    demo["recipes"]["every"] = {"batch_size": 16, "shift": {"pad": 1, "flip": 0.0}}
+    demo["early_stopping"] = {"images": 16, "steps": 1}
+    autoattack = {"images": 8, "square_queries": 20}
+    demo["attacks"] = {
+        "linf_autoattack": autoattack,
+        "l2_autoattack": autoattack,
+        "l2_cw": {"images": 8, "steps": 5, "binary_search_steps": 2},
+    }
+    return raw
+
+
+def project(folder: Path, edit: Callable[[Raw], object] = lambda raw: None) -> Path:
+    """A folder with params.yaml, edited, its images, and stand-ins for the fingerprints, of which only the md5 counts."""
+    raw = settings()
+    edit(raw)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(json.dumps(raw))  # JSON is YAML
+    images = datasets.build("cifar10", Data(**raw["profiles"]["demo"]["data"]), None, folder)
+    datasets.write(images, folder / paths.data("demo", "cifar10"))
+    for name in paths.FINGERPRINTS:
+        path = folder / paths.fingerprint(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'"{name}"\n')
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder that exists, by its path there."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def reproducible(folder: Path) -> dict[str, bytes]:
+    """The same for what stages write, without clock files, which hold times."""
+    written = contents(folder)
+    return {name: content for name, content in written.items() if name.startswith(("models/", "results/")) and not name.endswith(".clock.json")}
+
+
+def shorten_autoattack() -> Callable[[], None]:
+    """Three iterations instead of a hundred, which no setting reaches. Returns what puts it back."""
+    from amoc.evaluating import autoattack
+
+    whole = autoattack.Adversary
+
+    class Short(whole):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            for member in (self.apgd, self.apgd_targeted, self.fab):
+                member.n_iter = 3
+
+    autoattack.Adversary = Short
+    return lambda: setattr(autoattack, "Adversary", whole)

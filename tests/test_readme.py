@@ -1,0 +1,314 @@
+"""What README.md and CONTRIBUTING.md tell people to type, to open and to expect is so.
+
+Commands go through the parsers that will read them (make's, DVC's, the stages' own) and are not run; Python is run, on a
+tiny network; settings are merged into params.yaml and checked; numbers are compared with the settings.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from amoc import datasets
+from amoc.params import PROFILES, Params, merge
+from amoc.reporting.words import radius
+
+# what foolbox 3.3.4 says of itself when it is imported, which the commands' modules do
+pytestmark = pytest.mark.filterwarnings("ignore:Please import .gaussian_filter.:DeprecationWarning")
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = sorted({" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", TEXT))})
+PROGRAMS = ("make", "dvc", "python", "git")
+PATH = re.compile(r"[\w.*<>-]*(/[\w.*<>-]*)+|[\w.*<>-]+\.(py|md|yaml|toml|in|txt|json|csv|lock|safetensors)")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language, in order."""
+    return [code for name, code in FENCE.findall(TEXT) if name == language]
+
+
+def written(code: str) -> list[str]:
+    """A line of a shell block or an inline command as the shell splits it, without its comment."""
+    return shlex.split(code, comments=True)
+
+
+LINES = [line for block in blocks("sh") for line in block.splitlines() if written(line)]
+MENTIONED = [code for code in INLINE if code.split()[0] in PROGRAMS and " " in code]
+COMMANDS = list(dict.fromkeys(LINES + MENTIONED))
+PATHS = [code for code in INLINE if PATH.fullmatch(code) and not re.fullmatch(r"[\d/]+", code)]
+NAMES = [code for code in INLINE if re.fullmatch(r"(amoc|stages)(\.\w+)+", code)]
+KEYS = [code for code in INLINE if re.fullmatch(r"(pretrain|runs|recipes|profiles|attacks|suites)(\.[\w<>]+)+", code)]
+LINKS = re.findall(r"\]\(([^)]+)\)", TEXT)
+
+
+def settings() -> dict[str, Any]:
+    """params.yaml, to be changed at will."""
+    return YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table in a section of the README, its headings first."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    assert len({len(row) for row in rows[1:]}) == 1
+    return rows
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
+    """What `dvc repro` takes, and all files that stages write, in every profile, as DVC itself reads dvc.yaml."""
+    from dvc.repo import Repo
+
+    folder = tmp_path_factory.mktemp("pipeline")
+    Repo.init(str(folder), no_scm=True).close()
+    (folder / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    targets, outputs = set(), set()
+    for profile in PROFILES:
+        chosen, count = re.subn(r"^profile: *\w+", f"profile: {profile}", params, flags=re.MULTILINE)
+        assert count == 1
+        (folder / "params.yaml").write_text(chosen, encoding="utf-8")
+        with Repo(str(folder)) as repo:
+            for stage in repo.index.stages:
+                targets |= {stage.name, stage.name.partition("@")[0]}
+                outputs |= {Path(out.fs_path).relative_to(folder).as_posix() for out in stage.outs}
+    return targets, outputs
+
+
+def test_enough_was_found() -> None:
+    programs = [written(command)[0] for command in COMMANDS]
+    assert len(LINES) >= 20
+    assert all(programs.count(program) >= least for program, least in zip(PROGRAMS, (5, 18, 2, 2), strict=True))
+    assert len(PATHS) >= 35 and len(NAMES) >= 3 and len(KEYS) >= 2 and len(LINKS) >= 2
+    assert len(blocks("python")) == 2 and len(blocks("yaml")) == 1
+    assert {name for name, _ in FENCE.findall(TEXT)} == {"sh", "python", "yaml"}  # no block that nothing checks
+
+
+# ---------------------------------------------------------------- commands
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_can_be_typed(command: str, pipeline: tuple[set[str], set[str]]) -> None:
+    targets, outputs = pipeline
+    match written(command):
+        case ["make", *arguments]:
+            make(arguments)
+        case ["dvc", *arguments]:
+            dvc(arguments, targets)
+        case ["python", "-m", module, *arguments]:
+            stage(module, arguments)
+        case ["git", "checkout" | "diff", *arguments]:
+            for path in arguments:
+                assert path == "--exit-code" or (ROOT / path).exists() or is_output(path, outputs)
+        case ["source", ".venv/bin/activate"] | [".venv/bin/uvx", "ruff", "check", "."]:
+            assert "$(PYTHON) -m venv .venv\n\t.venv/bin/python -m pip install" in (ROOT / "Makefile").read_text()
+        case [script] if script.startswith("."):
+            assert os.access(ROOT / script, os.X_OK)
+        case words:
+            pytest.fail(f"nothing here knows how to check {words}")
+
+
+def make(arguments: list[str]) -> None:
+    quiet = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    dry = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, env=quiet, capture_output=True, text=True)
+    assert dry.returncode == 0, dry.stderr
+
+
+def dvc(arguments: list[str], targets: set[str]) -> None:
+    from dvc.cli.parser import get_main_parser
+
+    asked = get_main_parser().parse_args(arguments)  # raises DvcParserError
+    assert set(getattr(asked, "targets", None) or ()) <= targets
+    for override in getattr(asked, "set_param", None) or ():
+        override_is_accepted(override)
+    for pattern in getattr(asked, "drop", None) or ():
+        assert re.match(pattern, "models/demo/cifar10/amoc.safetensors") and re.match(pattern, "alp.l2_cw")
+        assert not re.match(pattern, "amoc_finetuned.linf_autoattack") and not re.match(pattern, "runs.cifar10.amoc.lambda")
+    if arguments[:2] == ["exp", "apply"]:
+        assert any(f"dvc exp run -n {asked.experiment} " in line for line in LINES)
+
+
+def override_is_accepted(override: str) -> None:
+    """`key=value` names a key that is there, `+key=value` one that is not yet, and the checks take the value."""
+    raw = settings()
+    path, value = override.removeprefix("+").split("=")
+    *parents, key = path.split(".")
+    section = raw
+    for parent in parents:
+        section = section[parent]
+    assert (key in section) is not override.startswith("+")
+    section[key] = YAML(typ="safe").load(value)
+    Params(raw).check()
+
+
+def stage(module: str, arguments: list[str]) -> None:
+    import typer
+
+    assert module.startswith("stages.")
+    app = typer.Typer()
+    app.command()(import_module(module).main)
+    given = typer.main.get_command(app).make_context(module, arguments).params  # raises UsageError; runs nothing
+    params = Params.load(ROOT / "params.yaml")
+    assert given["dataset"] in datasets.NAMES
+    if "run" in given:
+        assert given["run"] in params.runs(given["dataset"])
+
+
+# ---------------------------------------------------------------- what they name
+
+
+def is_output(path: str, outputs: set[str]) -> bool:
+    """Whether stages write this file, or into this folder; <profile>, <run> and * stand for any name."""
+    pattern = re.sub(r"<\w+>", "*", path.rstrip("/"))
+    if "/" not in pattern:
+        return any(fnmatch(part, pattern) for output in outputs for part in output.split("/"))
+    return any(fnmatch(str(place), pattern) for output in outputs for place in (Path(output), *Path(output).parents))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_path_exists_or_is_written_by_a_stage(path: str, pipeline: tuple[set[str], set[str]]) -> None:
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()} - {"data", "models"}
+    beside = {module.name for module in (ROOT / "amoc").rglob("*.py")}  # "beside it: infonce.py"
+    kept = {"dvc.lock"}  # written by DVC itself
+    top = path.split("/")[0]
+    assert top in ignored or path in beside | kept or is_output(path, pipeline[1]) or (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_link_leads_somewhere(link: str, pipeline: tuple[set[str], set[str]]) -> None:
+    assert link.startswith("https://") or link in pipeline[1] or (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_name_exists(name: str) -> None:
+    resolve_name(name)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_key_is_in_params(key: str) -> None:
+    section = settings()
+    for part in key.split("."):
+        section = section["demo" if part == "<p>" else part]
+
+
+def test_sections_that_others_cite_exist() -> None:
+    cited = re.findall(r'README, "([^"]+)"', TEXT + (ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    assert cited and all(f"\n## {title}\n" in README for title in cited)
+
+
+# ---------------------------------------------------------------- settings and numbers
+
+
+def test_runs_shown_are_accepted_and_new() -> None:
+    (block,) = blocks("yaml")
+    shown, raw = YAML(typ="safe").load(block), settings()
+    for dataset, runs in shown["runs"].items():
+        assert runs and not runs.keys() & raw["runs"][dataset].keys()
+    Params(merge(raw, shown)).check()
+
+
+def test_profiles_are_as_told() -> None:
+    params = Params.load(ROOT / "params.yaml")
+
+    def images(profile: str) -> str:
+        data = params.data(profile)
+        title, train, test = {"digits": ("digits 8x8", 1437, 360), "cifar": ("CIFAR-10", 50000, 10000)}[data.source]
+        return f"{title}: {data.train or train}, {data.test or test}"
+
+    def epochs(profile: str, *recipes: str) -> str:
+        return ", ".join(str(params.recipe(profile, recipe).epochs) for recipe in recipes)
+
+    def subset(profile: str) -> str:
+        counts = (params.attack(profile, name).images for name in ("linf_autoattack", "l2_cw"))
+        return ", ".join(str(count or "all") for count in counts)
+
+    amoc = {profile: params.pretraining(profile, "cifar10", "amoc") for profile in PROFILES}
+    balls = {profile: params.epsilon(profile) for profile in PROFILES}
+    told = {
+        "images, training and test": images,
+        "ResNet-18, channels of the first stage": lambda p: str(params.model(p).width),
+        "radius Linf, L1, L2": lambda p: f"{radius(balls[p].linf)}, {balls[p].l1:g}, {balls[p].l2:g}",
+        "AMOC epochs, batch, keys in a bank": lambda p: f"{amoc[p].epochs}, {amoc[p].batch_size}, {amoc[p].bank_length}",
+        "AMOC key momentum": lambda p: f"{amoc[p].key_momentum:g}",
+        "epochs of Standard, PGD-AT, ALP, TRADES": lambda p: epochs(p, "standard", "pgd_at", "alp", "trades"),
+        "epochs of fine-tuning": lambda p: epochs(p, "finetune"),
+        "images held out for early stopping": lambda p: str(params.early_stopping(p).images),
+        "AutoAttack, C&W on the first test images": subset,
+        "precision of training": lambda p: params.engine(p).precision,
+    }
+    heading, *rows = table("Choosing a profile")
+    assert heading[-len(PROFILES) :] == list(PROFILES)
+    assert rows[:-1] == [[title, *map(tell, PROFILES)] for title, tell in told.items()]
+    assert rows[-1][0] == "machine"
+
+
+def test_defaults_and_switches_are_as_told() -> None:
+    switches = 0
+    for _, here, otherwise in table("Where the papers leave a choice")[1:]:
+        for key, value in re.findall(r"`(\w+): (\w+)`", here):
+            raw = settings()
+            assert raw["pretrain"]["amoc"][key] == value
+            raw["pretrain"]["amoc"][key] = re.match(r"`(\w+)`", otherwise)[1]
+            Params(raw).check()
+            switches += 1
+    assert switches == 4
+    assert settings()["attacked_probe"] == "adev" and "robev" in settings()["probes"]
+
+
+def test_table_shown_is_the_recorded_one() -> None:
+    """The one that git would commit now: on another machine, `make demo` writes slightly other numbers over it."""
+    recorded = subprocess.run(
+        ["git", "show", ":reports/table5/demo/table5.md"], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    if recorded.returncode:
+        pytest.skip("git has no reports/table5/demo/table5.md to compare with")
+    shown = README.split("<!-- table5:begin -->")[1].split("<!-- table5:end -->")[0]
+    lines = [line for line in shown.splitlines() if line.strip()]
+    assert sum(line.startswith("|") for line in lines) >= 8  # a heading, a rule, six models
+    assert set(lines) <= set(recorded.stdout.splitlines())
+
+
+# ---------------------------------------------------------------- Python
+
+
+def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an encoder and a network of width 4 under the names that the blocks open."""
+    import torch
+
+    from amoc.models.classifier import Classifier
+    from amoc.models.encoder import Encoder
+    from amoc.models.files import save_classifier, save_encoder
+    from amoc.models.heads import linear_head
+    from amoc.models.norm import branch
+
+    encoder = Encoder("resnet18", 4, (0.3,) * 3, (0.4,) * 3).eval()
+    head = linear_head(encoder.features, 10)
+    torch.nn.init.normal_(head.weight)
+    monkeypatch.chdir(tmp_path)
+    save_encoder(Path("models/demo/cifar10/amoc.safetensors"), encoder, {"branch": "adv"})
+    save_classifier(Path("models/demo/cifar10/amoc_finetuned.safetensors"), Classifier(encoder, head, "adv"), {})
+
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(ast.parse(block), "README.md", "exec"), names)
+
+    with branch(encoder, "adv"):
+        torch.testing.assert_close(names["features"], encoder(names["images"]), atol=1e-2, rtol=1e-2)  # float16 weights
+    assert names["fooled"].shape == (16,)
+    moved = (names["adversarial"] - names["images"]).abs().max()
+    assert 0 < moved <= Params.load(ROOT / "params.yaml").epsilon("demo").linf + 1e-6
