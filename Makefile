@@ -20,7 +20,7 @@ setup: .venv/.ready
 
 .venv/.ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "make: Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	    echo "Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	.venv/bin/uv pip install --python .venv/bin/python --requirement requirements.txt
@@ -28,7 +28,7 @@ setup: .venv/.ready
 
 demo: setup
 	@grep -Eq '^profile: *"?$(PROFILE)"? *(#|$$)' params.yaml || { \
-	    echo "make: this makes the profile $(PROFILE), but params.yaml says another; put $(PROFILE) there, or name that one: make demo PROFILE=..." >&2; exit 2; }
+	    echo "params.yaml has another profile than $(PROFILE): change it, or name it: make demo PROFILE=..." >&2; exit 2; }
 	$(IN_VENV) dvc repro reports/table5
 	@cat reports/table5/$(PROFILE)/table5.md
 

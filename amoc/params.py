@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator,
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    model_validator,
 )  # fmt: skip
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -49,7 +56,7 @@ def _ratio(value: Any) -> Any:
     if isinstance(value, str):
         try:
             return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError):
+        except (ValueError, ArithmeticError):
             return value
     return value
 
@@ -542,21 +549,22 @@ class Params:
         changes, derived = merge(*(layer.values for layer in layers)), {}
         if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
             moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
-            derived["milestones"] = sorted(milestone for milestone in moved if 1 <= milestone < epochs)
+            derived["milestones"] = sorted({min(milestone, epochs - 1) for milestone in moved} - {0})
         what = f"{paper.where} in profile {profile}"
         return self._resolve(Recipe, paper, *layers, derived=derived, shared=shared, what=what)
 
     def classifying(self, profile: str, dataset: str, name: str) -> Classifying:
         """Settings of a whole network."""
         where, own = self._layer("classifiers", dataset, name)
-        own = self._mapping(own, where, ("recipe", "encoder", "seed"))
+        self._mapping(own, where, ("recipe", "encoder", "seed"))
         whole = [recipe for recipe in self._names("recipes") if self.recipe(profile, recipe).train == "all"]
         recipe = self._one_of(own["recipe"], whole, f"{where}.recipe")
         if own["encoder"] is not None:
             self._one_of(own["encoder"], self.runs(dataset), f"{where}.encoder")
+        layer = _Layer(where, {"encoder": own["encoder"], "seed": own["seed"]})
         shared = {"recipe_name": recipe, "recipe": self.recipe(profile, recipe), "model": self.model(profile),
                   "early_stopping": self.early_stopping(profile)}  # fmt: skip
-        return self._resolve(Classifying, _Layer(where, {"encoder": own["encoder"], "seed": own["seed"]}), shared=shared)
+        return self._resolve(Classifying, layer, shared=shared)
 
     def attack(self, profile: str, name: str) -> Attack:
         """Settings of an attack on the test images."""

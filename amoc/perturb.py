@@ -18,7 +18,7 @@ def maximise(
     """PGD (Madry et al., 2018); with one step of size epsilon it is FGSM with random start.
 
     Args:
-        loss: perturbed images (B, 3, H, W) -> a scalar to maximise; a sum over images, so that each has its own gradient.
+        loss: perturbed images (B, 3, H, W) -> a scalar to maximise, a sum over images: each then has its own gradient.
         images: (B, 3, H, W) in [0, 1].
         epsilon, step_size: pixel units.
         generator: of the random start, on the images' device.

@@ -17,7 +17,9 @@ EPSILON = 8 / 255
 
 @pytest.fixture
 def network(generator) -> nn.Sequential:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Conv2d(4, 4, 3), nn.Softplus(), nn.Flatten(), nn.Linear(64, 5)).double()
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Conv2d(4, 4, 3), nn.Softplus(), nn.Flatten(), nn.Linear(64, 5)
+    ).double()
     for parameter in net.parameters():
         parameter.data.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return net.eval()
@@ -57,7 +59,9 @@ def by_foolbox(attack, network: nn.Module, images: torch.Tensor, labels: torch.T
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_equals_foolbox_without_random_start(network, images, labels, steps):
     attack = foolbox.attacks.LinfPGD(rel_stepsize=0.25, steps=steps, random_start=False)
-    given = maximise(cross_entropy(network, labels), images, epsilon=EPSILON, steps=steps, step_size=EPSILON / 4, random_start=False)
+    given = maximise(
+        cross_entropy(network, labels), images, epsilon=EPSILON, steps=steps, step_size=EPSILON / 4, random_start=False
+    )
     torch.testing.assert_close(given, by_foolbox(attack, network, images, labels), rtol=0, atol=1e-12)
     assert (given - images).abs().max() == pytest.approx(min(1.0, steps / 4) * EPSILON)
 
@@ -65,7 +69,9 @@ def test_equals_foolbox_without_random_start(network, images, labels, steps):
 @pytest.mark.parametrize("steps", [1, 7])
 def test_equals_foolbox_from_the_same_random_start(network, images, labels, steps, generator):
     state = generator.get_state()
-    given = maximise(cross_entropy(network, labels), images, epsilon=EPSILON, steps=steps, step_size=EPSILON / 4, generator=generator)
+    given = maximise(
+        cross_entropy(network, labels), images, epsilon=EPSILON, steps=steps, step_size=EPSILON / 4, generator=generator
+    )
     noise = torch.empty_like(images).uniform_(-EPSILON, EPSILON, generator=generator.set_state(state))
     attack = StartsAt(images + noise, rel_stepsize=0.25, steps=steps)
     torch.testing.assert_close(given, by_foolbox(attack, network, images, labels), rtol=0, atol=1e-12)
@@ -90,7 +96,9 @@ def test_fgsm_is_one_step_of_epsilon_along_the_sign(network, images, labels):
 @pytest.mark.parametrize("random_start", [True, False])
 def test_stays_in_the_ball_and_in_the_pixel_range_and_gains(network, images, labels, random_start, generator):
     loss = cross_entropy(network, labels)
-    given = maximise(loss, images, epsilon=EPSILON, steps=5, step_size=EPSILON, random_start=random_start, generator=generator)
+    given = maximise(
+        loss, images, epsilon=EPSILON, steps=5, step_size=EPSILON, random_start=random_start, generator=generator
+    )
     assert (given - images).abs().max() <= EPSILON + 1e-15
     assert given.min() == 0  # some pixels lie on the bounds
     assert given.max() == 1
@@ -108,7 +116,9 @@ def test_each_image_is_perturbed_on_its_own(network, images, labels):
 
 def test_leaves_no_gradient_behind_and_its_input_alone(network, images, labels):
     before = images.clone()
-    given = maximise(cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, random_start=False)
+    given = maximise(
+        cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, random_start=False
+    )
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
     assert torch.equal(images, before)
     assert not images.requires_grad
@@ -132,14 +142,18 @@ class ConvolutionGradients(TorchDispatchMode):
 def test_computes_no_parameter_gradients(network, images, labels):
     """They would cost a third of the attack."""
     with ConvolutionGradients() as gradients:
-        maximise(cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, random_start=False)
+        maximise(
+            cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, random_start=False
+        )
     assert gradients.asked == 4 * [[True, False, False]]
 
 
 def test_same_generator_same_images(network, images, labels):
     def attacked(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return maximise(cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, generator=generator)
+        return maximise(
+            cross_entropy(network, labels), images, epsilon=EPSILON, steps=2, step_size=EPSILON / 4, generator=generator
+        )
 
     before = torch.get_rng_state()
     one = attacked(21)

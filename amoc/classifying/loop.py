@@ -39,7 +39,8 @@ class Trained:
         curve: a row per finished epoch: epoch (from 1), lr, loss, and in percent of the augmented training images
             clean_accuracy and adversarial_accuracy, as far as the objective looks at such images; with early stopping
             also held_out_clean and held_out_pgd, None in the epochs without a look. Numbers have 6 significant digits.
-        best_epoch: the epoch (from 1) with the best held_out_pgd, the earliest of equals; None without a look.
+        best_epoch: the epoch (from 1) with the best held_out_pgd (held_out_clean for an objective without attack), the
+            earliest of equals; None without a look.
         best_state: the classifier's state after that epoch, on the CPU.
         status: "nan" when the loss or a weight ceased to be finite; the curve ends before that epoch.
     """
@@ -95,7 +96,8 @@ def train_classifier(
     optimizer = torch.optim.SGD(trained.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
     first, step, sums = 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
     curve: list[Row] = []
-    best: dict[str, Any] = {"epoch": None, "pgd": -1.0, "state": None}
+    best: dict[str, Any] = {"epoch": None, "accuracy": -1.0, "state": None}
+    aim = "held_out_clean" if recipe.attack is None else "held_out_pgd"  # without attacks PGD accuracy is noise near 0
     status: Literal["ok", "nan"] = "ok"
 
     def save(epoch: int, step: int) -> None:
@@ -146,9 +148,9 @@ def train_classifier(
             if epoch in looks(early_stopping, recipe.epochs):
                 with clock.phase("held out"):
                     row |= look(classifier, images[held_out], labels[held_out], early_stopping, recipe.epsilon, seed)
-                if row["held_out_pgd"] > best["pgd"]:
+                if row[aim] > best["accuracy"]:
                     state = {name: tensor.to("cpu", copy=True) for name, tensor in classifier.state_dict().items()}
-                    best = {"epoch": epoch + 1, "pgd": row["held_out_pgd"], "state": state}
+                    best = {"epoch": epoch + 1, "accuracy": row[aim], "state": state}
         curve.append({name: float(f"{value:.6g}") if type(value) is float else value for name, value in row.items()})
         say(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items() if value is not None))
 

@@ -11,10 +11,15 @@ from amoc.engine.files import write_atomically
 
 
 def write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows that share their keys, which become the header; a run that ended before its first epoch gives an empty file."""
+    """Write rows that share their keys, which become the header.
+
+    A run that ended before its first epoch gives an empty file.
+    """
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows([{key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows])
+        writer.writerows(
+            [{key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+        )
     write_atomically(path, text.getvalue())

@@ -31,7 +31,7 @@ class ImagewiseSlide(attacks.SparseL1DescentAttack):
 
 
 def build(settings: FoolboxSettings) -> attacks.Attack:
-    """The foolbox attack that the settings describe; what they do not say is foolbox's default, except as noted here."""
+    """The foolbox attack that the settings describe; what they do not say is foolbox's default, but for what is noted."""
     match settings:
         case ProjectedGradient():
             kind = PGD[settings.norm]

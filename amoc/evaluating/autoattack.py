@@ -21,8 +21,10 @@ NORMS = {"linf": "Linf", "l2": "L2"}
 def search(
     settings: AutoAttack, member: str, model: nn.Module, images: Tensor, labels: Tensor, *, classes: int, seed: int
 ) -> tuple[Tensor, dict[str, str]]:
-    """One member of the ensemble. The four in order, each on the images that the ones before left standing, are one plain
-    `run_standard_evaluation` of a batch with that seed, and every attack draws from the seed anew.
+    """One member of the ensemble, with random numbers drawn from the seed anew.
+
+    The four in order, each on the images that the ones before left standing, find what one plain
+    `run_standard_evaluation` of the batch with this seed finds.
 
     Args:
         member: one of MEMBERS.
@@ -56,14 +58,15 @@ def search(
 
 
 def square_check(standing: Sequence[int], total: int) -> dict[str, str]:
-    """pyautoattack's last check: a black-box attack that breaks what gradients could not break tells of masked gradients.
+    """pyautoattack's last check: if queries break what gradients could not break, the gradients are masked.
 
     Args:
         standing: images right before the attack and after each of MEMBERS.
         total: all images.
     """
     logger, said = _listener()
-    check_square_sr({name: count / total for name, count in zip(("clean", *MEMBERS), standing, strict=True)}, logger=logger)
+    accuracies = {name: count / total for name, count in zip(("clean", *MEMBERS), standing, strict=True)}
+    check_square_sr(accuracies, logger=logger)
     return said
 
 

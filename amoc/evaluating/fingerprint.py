@@ -24,7 +24,9 @@ SUITE: dict[str, Attack] = {
     "l1_slide": Slide(kind="slide", norm="l1", epsilon=1.6, steps=25, relative_step=0.1),
     "linf_deepfool": DeepFool(kind="deepfool", norm="linf", epsilon=0.03, steps=10, overshoot=0.02),
     "l2_deepfool": DeepFool(kind="deepfool", norm="l2", epsilon=0.32, steps=10, overshoot=0.02),
-    "l2_cw": CarliniWagner(kind="carlini_wagner", norm="l2", epsilon=0.32, steps=20, lr=0.05, binary_search_steps=4, initial_const=0.1),
+    "l2_cw": CarliniWagner(
+        kind="carlini_wagner", norm="l2", epsilon=0.32, steps=20, lr=0.05, binary_search_steps=4, initial_const=0.1
+    ),
     "linf_autoattack": AutoAttack(kind="autoattack", norm="linf", epsilon=0.03, square_queries=50, images=6),
     "l2_autoattack": AutoAttack(kind="autoattack", norm="l2", epsilon=0.32, square_queries=50, images=6),
 }  # fmt: skip
@@ -54,7 +56,7 @@ def images_and_labels(model: nn.Module, count: int = 12) -> tuple[Tensor, Tensor
 
 
 def fingerprint() -> dict[str, Any]:
-    """What each foolbox attack finds, in float64, and which images stand after each attack of a suite; plain numbers."""
+    """What each foolbox attack finds, in float64, and which images stand after each attack of a suite."""
     model = network()
     images, labels = images_and_labels(model)
     with frozen(model):

@@ -44,6 +44,6 @@ class Outcome:
 
 
 def union(outcomes: Mapping[str, Outcome]) -> Tensor:
-    """The images that stand whichever of these attacks comes: bool (n,), over the images that every attack was given."""
+    """The images that stand whichever of these attacks comes: bool (n,), of the images that every attack was given."""
     common = min(len(outcome.correct) for outcome in outcomes.values())
     return torch.stack([outcome.correct[:common] for outcome in outcomes.values()]).all(dim=0)

@@ -35,12 +35,15 @@ def resnet(architecture: str, width: int) -> nn.Module:
         nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
         network.conv1, network.maxpool = stem, nn.Identity()
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise Refusal(f"architecture {architecture!r} of width {width} cannot be built: allowed are timm's plain ResNets, such as resnet18, resnet34, resnet50 ({error})") from None
+        raise Refusal(
+            f"architecture {architecture!r} of width {width} cannot be built: "
+            f"allowed are timm's plain ResNets, such as resnet18, resnet34, resnet50 ({error})"
+        ) from None
     return network
 
 
 class Encoder(nn.Module):
-    """images (B, 3, H, W) in [0, 1] -> features (B, features). Normalises itself; the norm branch is set by `branch`."""
+    """images (B, 3, H, W) in [0, 1] -> features (B, features). Normalises itself; `branch` sets the norm branch."""
 
     mean: Tensor
     std: Tensor

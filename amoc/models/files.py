@@ -78,7 +78,7 @@ def _build(about: dict[str, Any]) -> Encoder:
 
 
 def save_encoder(path: Path, encoder: Encoder, about: dict[str, Any]) -> None:
-    """Write an encoder. `about` (branch, settings, data set, fingerprint) goes into the file; no times, paths or hosts."""
+    """Write an encoder, with `about` (branch, settings, data set, fingerprint) in the file: no times, paths, hosts."""
     _write(path, _halved(encoder.backbone.state_dict()), {**about, **_architecture(encoder), "kind": "encoder"})
 
 
@@ -129,7 +129,7 @@ def save_heads(path: Path, heads: dict[str, nn.Linear], about: dict[str, Any]) -
 def load_heads(path: Path) -> tuple[dict[str, nn.Linear], dict[str, Any]]:
     """The linear heads by protocol, and what the file says. Raises Refusal as `load_encoder` does."""
     tensors, about = _read(path, "heads")
-    shapes = {name.removesuffix(".weight"): tensor.shape for name, tensor in tensors.items() if name.endswith(".weight")}
-    heads = {name: linear_head(features, classes) for name, (classes, features) in sorted(shapes.items())}
+    names = sorted(key.removesuffix(".weight") for key in tensors if key.endswith(".weight"))
+    heads = {name: linear_head(*reversed(tensors[f"{name}.weight"].shape)) for name in names}
     _load_exactly({f"{name}.": head for name, head in heads.items()}, tensors, path)
     return heads, about

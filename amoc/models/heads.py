@@ -9,13 +9,15 @@ from torch import nn
 
 
 def projector(features: int, hidden: int, output: int, generator: torch.Generator) -> nn.Sequential:
-    """Linear, ReLU, Linear without norm: features (B, features) -> (B, output), not yet of unit length (journal, section 4.1).
+    """Linear, ReLU, Linear without norm: (B, features) -> (B, output), not yet of unit length (journal, section 4.1).
 
     The weights depend on the generator's seed alone.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
-        return nn.Sequential(OrderedDict(fc1=nn.Linear(features, hidden), relu=nn.ReLU(), fc2=nn.Linear(hidden, output)))
+        return nn.Sequential(
+            OrderedDict(fc1=nn.Linear(features, hidden), relu=nn.ReLU(), fc2=nn.Linear(hidden, output))
+        )
 
 
 def linear_head(features: int, classes: int) -> nn.Linear:

@@ -1,4 +1,4 @@
-"""Dual batch norm: one set of statistics and affine parameters for clean inputs, one for perturbed ones (journal, section 3)."""
+"""Dual batch norm (journal, section 3): one set of statistics and weights for clean inputs, one for perturbed ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DualBatchNorm2d(nn.Module):
 
 @contextmanager
 def branch(model: nn.Module, name: Branch) -> Iterator[None]:
-    """Send everything through the norms of one branch; the branches of before are back afterwards, also after an exception.
+    """Send everything through the norms of one branch. Afterwards, also after an exception, all is as it was before.
 
     Raises ValueError for a name that is not a branch.
     """

@@ -1,4 +1,4 @@
-"""AMOC: adversarial momentum-contrastive pre-training (journal, sections 3.1 to 3.3 and Algorithm 1). MoCo is its variant ccc."""
+"""AMOC: adversarial momentum-contrastive pre-training (journal, sections 3.1 to 3.3, Algorithm 1). MoCo is its ccc."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
 from amoc.models.heads import projector
@@ -46,14 +47,14 @@ class AMOC(nn.Module):
         generator: of the projector's weights and the banks' initial noise, on the CPU.
     """
 
-    def __init__(self, encoder: Encoder, settings: Pretraining, generator: torch.Generator) -> None:
+    def __init__(self, encoder: Encoder, settings: Pretraining, generator: Generator) -> None:
         super().__init__()
         self.settings, self.variant = settings, VARIANTS[settings.variant]
         hidden, output = settings.projector.hidden, settings.projector.output
         self.pair = MomentumPair(encoder, projector(encoder.features, hidden, output, generator))
         self.banks = nn.ModuleDict({name: Bank(settings.bank_length, output, generator) for name in ("clean", "adv")})
         v = self.variant
-        # ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query view does, through the key encoder
+        # ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query does, by the key encoder
         self.fills_by_query = v.bank == "adv" and v.key == "clean" and settings.bank_adv == "moving"
         self.perturbs_query = v.query == "adv" or self.fills_by_query
         self.perturbs_key = v.key == "adv"
@@ -85,7 +86,7 @@ class AMOC(nn.Module):
         for name, new in keys.items():
             self.banks[name].push(new)
 
-    def attack(self, queries: Tensor, keys: Tensor, generator: torch.Generator) -> tuple[Views, Views]:
+    def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
         """Perturb the views that the variant perturbs, to maximise its second term (journal, eq. 3.2).
 
         The side that is not perturbed is encoded once: clean, or with uniform noise as in the official code.
@@ -105,7 +106,8 @@ class AMOC(nn.Module):
 
                 def loss(both: Tensor) -> Tensor:
                     query, key = both.chunk(2)
-                    return info_nce(unit(self.pair.query, query, "adv"), unit(self.pair.key, key, "adv"), bank, s.temperature).sum()
+                    q, k = unit(self.pair.query, query, "adv"), unit(self.pair.key, key, "adv")
+                    return info_nce(q, k, bank, s.temperature).sum()
 
                 images = torch.cat((queries, keys))
             elif self.perturbs_query:
@@ -135,7 +137,7 @@ class AMOC(nn.Module):
             views[1]["adv"] = parts[-1]
         return views
 
-    def step(self, queries: Tensor, keys: Tensor, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> Terms:
+    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
         """Algorithm 1 for one batch: attack, loss, optimiser, momentum, banks. Views are (B, 3, H, W) in [0, 1]."""
         terms, new = self.losses(*self.attack(queries, keys, generator))
         optimizer.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def spread(features: Tensor) -> float:
-    """Mean over dimensions of the standard deviation of unit features, times sqrt(D): 1 for a uniform sphere, 0 collapsed.
+    """Mean over dimensions of the standard deviation of unit features, times sqrt(D): 1 on a sphere, 0 collapsed.
 
     features: (N, D). (Chen and He, 2021, figure 2.)
     """

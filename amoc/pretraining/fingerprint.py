@@ -24,8 +24,13 @@ from amoc.pretraining.variants import VARIANTS
 MODEL = Model(architecture="resnet18", width=4)
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 JITTER = Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
-PAPER = Views(crop_scale=(0.2, 1.0), interpolation="bilinear", jitter=JITTER, grayscale=0.2, blur=Blur(probability=0.5, sigma=(0.1, 2.0)), flip=0.5, affine=None)
-DIGITS = PAPER.model_copy(update={"crop_scale": None, "blur": None, "affine": Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2))})
+PAPER = Views(
+    crop_scale=(0.2, 1.0), interpolation="bilinear", jitter=JITTER, grayscale=0.2,
+    blur=Blur(probability=0.5, sigma=(0.1, 2.0)), flip=0.5, affine=None,
+)  # fmt: skip
+DIGITS = PAPER.model_copy(
+    update={"crop_scale": None, "blur": None, "affine": Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2))}
+)
 SWITCHES: tuple[dict[str, Any], ...] = (
     {"bank_adv": "frozen"}, {"enqueue": "before"}, {"attack_key": "noisy"}, {"attack_mode": "train"},
     {"attack": TrainingAttack(steps=1, relative_step=1.0, random_start=False)},
@@ -35,8 +40,9 @@ SWITCHES: tuple[dict[str, Any], ...] = (
 def settings(variant: str, **changes: Any) -> Pretraining:
     """Paper-like settings of a tiny run."""
     plain = Pretraining(
-        method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=4, batch_size=4, bank_length=10, temperature=0.2,
-        lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean", attack_mode="eval", seed=3,
+        method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=4, batch_size=4, bank_length=10,
+        temperature=0.2, lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean",
+        attack_mode="eval", seed=3,
         attack=TrainingAttack(steps=2, relative_step=0.25, random_start=True),
         optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=0.0005, warmup_epochs=1),
         projector=Projector(hidden=8, output=6), views=PAPER, model=MODEL, epsilon=0.1,
@@ -47,19 +53,25 @@ def settings(variant: str, **changes: Any) -> Pretraining:
 def train(run: Pretraining, steps: int = 3) -> dict[str, Any]:
     """A few steps in float64: losses, then what the weights, statistics and banks have become."""
     method = build_method(run, MEAN, STD).double().train()
-    optimizer = torch.optim.SGD(method.pair.query.parameters(), run.optimizer.lr, run.optimizer.momentum, weight_decay=run.optimizer.weight_decay)
+    query, chosen = method.pair.query.parameters(), run.optimizer
+    optimizer = torch.optim.SGD(query, chosen.lr, chosen.momentum, weight_decay=chosen.weight_decay)
     images, terms = to_float(pixels(run.batch_size)).double(), []
     views = RandomViews(run.views, images.shape[-1])
     for step in range(steps):
         random = generator(run.seed, "views and attack", 0, step)
-        terms.append([term.item() for term in method.step(views(images, random), views(images, random), optimizer, random)])
+        step_terms = method.step(views(images, random), views(images, random), optimizer, random)
+        terms.append([term.item() for term in step_terms])
     return {"losses": terms, "state": state(method)}
 
 
 def state(method: AMOC) -> dict[str, list[float]]:
     """The query, the key and each bank, summarised."""
-    parts = {"query": method.pair.query, "key": method.pair.key, **{f"bank_{name}": bank for name, bank in method.banks.items()}}
-    return {name: summary(torch.cat([tensor.double().flatten() for tensor in part.state_dict().values()])) for name, part in parts.items()}
+    banks = {f"bank_{name}": bank for name, bank in method.banks.items()}
+    parts = {"query": method.pair.query, "key": method.pair.key, **banks}
+    tensors = {
+        name: [tensor.double().flatten() for tensor in part.state_dict().values()] for name, part in parts.items()
+    }
+    return {name: summary(torch.cat(tensors[name])) for name in tensors}
 
 
 def fingerprint() -> dict[str, Any]:
@@ -67,9 +79,10 @@ def fingerprint() -> dict[str, Any]:
     images = to_float(pixels(6)).double()
     encoder = fresh_encoder(MODEL, MEAN, STD, generator(1, "weights"))
     looked = features_of(encoder, pixels(30), "clean", 8)
+    bicubic = PAPER.model_copy(update={"interpolation": "bicubic"})
+    views = {"paper": PAPER, "digits": DIGITS, "bicubic": bicubic}
     return {
-        "views": {name: summary(RandomViews(chosen, 8)(images, generator(1, name))) for name, chosen in (("paper", PAPER), ("digits", DIGITS),
-                  ("bicubic", PAPER.model_copy(update={"interpolation": "bicubic"})))},
+        "views": {name: summary(RandomViews(views[name], 8)(images, generator(1, name))) for name in views},
         "shift": summary(random_shift(images, Shift(pad=2, flip=0.5), generator(1, "shift"))),
         "variants": {name: train(settings(name)) for name in VARIANTS},
         "switches": [train(settings("aca", **change)) for change in SWITCHES],

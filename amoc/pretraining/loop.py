@@ -57,7 +57,7 @@ def pretrain(
         precision: of the forward passes, float32 or bfloat16; weights, banks and losses are in float32.
         checkpoint: where to save; None for nowhere.
         stop: looked at before each step; a request is followed by a save.
-        epochs, steps_per_epoch: fewer than the settings and the data have, for a trial; the schedule stays the settings'.
+        epochs, steps_per_epoch: fewer than the settings and the data have, for a trial; the schedule stays as it is.
         save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
 
     Raises:
@@ -66,7 +66,9 @@ def pretrain(
     images, method = images.to(device), method.to(device)
     views = RandomViews(settings.views, images.shape[1])
     options = settings.optimizer
-    optimizer = torch.optim.SGD(method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay)
+    optimizer = torch.optim.SGD(
+        method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay
+    )
     first, step, taken, sums = 0, 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
     status: Literal["ok", "collapsed", "nan"] = "ok"
@@ -125,10 +127,14 @@ def pretrain(
         curve.append({
             "epoch": epoch + 1, "lr": lr, "loss": total, "loss_clean": clean, "loss_variant": variant,
             "spread": spread(looked), "rank": effective_rank(looked), "neighbour_accuracy": neighbours,
-            "bank_age": min(taken, ceil(settings.bank_length / settings.batch_size)),  # steps since its oldest key came in
+            "bank_age": min(taken, ceil(settings.bank_length / settings.batch_size)),  # of its oldest key, in steps
         })  # fmt: skip
-        say(f"{title}: epoch {epoch + 1}/{settings.epochs}, lr {lr:.4g}, loss {total:.4f} (clean {clean:.4f}, {settings.variant} {variant:.4f}), "
-            f"spread {curve[-1]['spread']:.3f}, rank {curve[-1]['rank']:.1f}" + (f", 20-NN {neighbours:.1f} %" if every else ""))  # fmt: skip
+        say(
+            f"{title}: epoch {epoch + 1}/{settings.epochs}, lr {lr:.4g}, "
+            f"loss {total:.4f} (clean {clean:.4f}, {settings.variant} {variant:.4f}), "
+            f"spread {curve[-1]['spread']:.3f}, rank {curve[-1]['rank']:.1f}"
+            + (f", 20-NN {neighbours:.1f} %" if every else "")
+        )
         step, sums = 0, torch.zeros_like(sums)
         if epoch + 1 == last and collapsed(looked):
             status = "collapsed"

@@ -11,7 +11,7 @@ Branch = Literal["clean", "adv"]
 
 @dataclass(frozen=True)
 class Variant:
-    """Three letters: is the query perturbed, is the key perturbed, which bank gives the negatives of the second term."""
+    """Three letters: is the query perturbed, is the key, and which bank gives the negatives of the second term."""
 
     name: str
     query: Branch
@@ -25,4 +25,7 @@ class Variant:
 
 
 _LETTER: dict[str, Branch] = {"c": "clean", "a": "adv"}
-VARIANTS = {"".join(letters): Variant("".join(letters), *(_LETTER[letter] for letter in letters)) for letters in product("ca", repeat=3)}
+VARIANTS = {
+    "".join(letters): Variant("".join(letters), *(_LETTER[letter] for letter in letters))
+    for letters in product("ca", repeat=3)
+}

@@ -6,7 +6,8 @@ matplotlib takes a second to import, so only drawing does so; it opens no window
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,20 @@ _STYLE: dict[str, Any] = {
 _METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 
-def render(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    """Draw in the style of the project; the file's suffix -> its content, which depends on the drawing only."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of the project, whatever the user's settings are."""
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def render(draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """Draw in that style; a file's suffix -> its content, which depends on the drawing only."""
+    with style():
         figure = draw()
         return {suffix: _saved(figure, suffix, metadata) for suffix, metadata in _METADATA.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amoc.params import Epsilon, Params
+from amoc.params import Params
 
 NORMS = {"linf": "Linf", "l1": "L1", "l2": "L2"}
 OBJECTIVES = {"standard": "Standard", "pgd_at": "PGD-AT", "alp": "ALP", "trades": "TRADES"}
@@ -72,22 +72,17 @@ def stands_in(params: Params, profile: str, dataset: str) -> str:
     shown = images(params, profile, dataset)
     if profile == "paper":
         return f"> **paper**: {shown} and the papers' settings."
-    ours, papers = params.epsilon(profile), params.epsilon("paper")
-    changes = [
-        f"width {params.model(profile).width} for {params.model('paper').width}",
-        *_radii(ours, papers),
-        f"pre-training epochs {params.scale(profile).short} for {params.scale('paper').short}",
-        f"training epochs {_epochs(params, profile, dataset)} for {_epochs(params, 'paper', dataset)}",
-    ]
+    settings = {
+        "width": (params.model(profile).width, params.model("paper").width),
+        "epsilon": (radius(params.epsilon(profile).linf), radius(params.epsilon("paper").linf)),
+        "pre-training epochs": (params.scale(profile).short, params.scale("paper").short),
+        "training epochs": (_epochs(params, profile, dataset), _epochs(params, "paper", dataset)),
+    }
+    changes = [f"{what} {ours} for {papers}" for what, (ours, papers) in settings.items() if ours != papers]
     return f"> **{profile}**: {shown}. Read orderings, not numbers.\n> Changed: {', '.join(changes)}."
-
-
-def _radii(ours: Epsilon, papers: Epsilon) -> list[str]:
-    """'epsilon 0.15 for 8/255', the Linf radius that training uses, if it differs."""
-    return [f"epsilon {radius(ours.linf)} for {radius(papers.linf)}"] if ours.linf != papers.linf else []
 
 
 def _epochs(params: Params, profile: str, dataset: str) -> str:
     """'20-30': fewest to most of the whole networks."""
     epochs = {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
-    return f"{min(epochs)}-{max(epochs)}" if len(epochs) > 1 else f"{min(epochs)}"
+    return "-".join(map(str, sorted({min(epochs, default=0), max(epochs, default=0)})))

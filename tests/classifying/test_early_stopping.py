@@ -69,6 +69,17 @@ def test_a_look_counts_what_is_right_and_what_stays_right_in_the_ball(monkeypatc
     assert seen == {"held_out_clean": 80.0, "held_out_pgd": 40.0}  # 200, 154, 101 and 10 are out of reach
 
 
+def test_an_image_that_only_the_noise_puts_right_is_not_robust():
+    almost_dark = flat_images([128] * 20)  # wrong by 0.5/255, and the attack hardly moves from its random start
+    answers: list[Tensor] = []
+    classifier = Brightness()
+    classifier.register_forward_hook(lambda module, given, logits: answers.append(logits.argmax(dim=1)))
+    weak = settings(steps=1, relative_step=1e-6)
+    seen = look(classifier, almost_dark, torch.zeros(20, dtype=torch.int64), weak, 0.1, seed=210)
+    assert (answers[-1] == 0).any()
+    assert seen == {"held_out_clean": 0.0, "held_out_pgd": 0.0}
+
+
 def test_a_look_is_in_eval_mode_and_leaves_no_trace():
     classifier = Brightness().train()
     look(classifier, flat_images([200, 10]), torch.tensor([1, 0]), settings(), 0.1, seed=208)

@@ -223,6 +223,26 @@ def test_training_restated_slowly_with_momentum_weight_decay_and_schedule():
     assert [row["loss"] for row in trained.curve] == [float(f"{loss:.6g}") for loss in losses]
 
 
+def test_every_step_shifts_and_attacks_with_random_numbers_of_its_own(monkeypatch):
+    shifts: list[int] = []
+    starts: list[int] = []
+    real = loop.train_step
+
+    def shift(images: Tensor, settings: Shift, random: torch.Generator) -> Tensor:
+        shifts.append(random.initial_seed())
+        return random_shift(images, settings, random)
+
+    def recorded(*given) -> Tensor:
+        starts.append(given[-1].initial_seed())
+        return real(*given)
+
+    monkeypatch.setattr(loop, "random_shift", shift)
+    monkeypatch.setattr(loop, "train_step", recorded)
+    for seed in (73, 74):
+        run(network(75), recipe("pgd_at", "head", epochs=3), *data(76, 8), seed=seed)
+    assert len({*shifts, *starts}) == len(shifts) + len(starts) == 2 * 2 * 3 * 2  # two seeds, three epochs of two steps
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_curve_holds_means_over_images_of_what_the_objective_looks_at(objective):
     classifier, (images, labels) = network(18), data(19, 9)
@@ -335,19 +355,20 @@ def test_held_out_images_are_never_trained_on(monkeypatch):
     assert sorted(trained_on) == sorted(2 * list(set(range(14)) - held_out))  # each once an epoch
 
 
-def test_the_twin_is_the_first_of_the_best_looks(monkeypatch):
+@pytest.mark.parametrize(("objective", "aim"), [("pgd_at", "held_out_pgd"), ("standard", "held_out_clean")])
+def test_the_twin_is_the_first_of_the_best_looks(monkeypatch, objective, aim):
     scores: Iterator[float] = iter([10.0, 30.0, 30.0, 20.0])
     states = []
 
     def look(classifier, *rest, **options):
         states.append(copied(classifier))
-        return {"held_out_clean": 50.0, "held_out_pgd": next(scores)}
+        return {"held_out_clean": 50.0, "held_out_pgd": 50.0} | {aim: next(scores)}
 
     monkeypatch.setattr(loop, "look", look)
     classifier, (images, labels) = network(38), data(39, 12)
-    settings = recipe("standard", "all", epochs=7)
+    settings = recipe(objective, "all", epochs=7)
     trained = run(classifier, settings, images, labels, seed=40, early_stopping=twin(every=2))
-    assert [row["held_out_pgd"] for row in trained.curve] == [None, 10.0, None, 30.0, None, 30.0, 20.0]
+    assert [row[aim] for row in trained.curve] == [None, 10.0, None, 30.0, None, 30.0, 20.0]
     assert trained.best_epoch == 4
     assert same(trained.best_state, states[1])
     assert same(copied(classifier), states[3])  # the last epoch's weights stay in the classifier

@@ -13,8 +13,8 @@ PIXELS = 3 * 8 * 8
 DUAL = {"linf": 1, "l1": torch.inf, "l2": 2}  # distance to a hyperplane in a norm = margin / dual norm of its normal
 
 
-def pgd(norm: str, epsilon: float, **changes) -> ProjectedGradient:
-    return ProjectedGradient(**{"kind": "pgd", "norm": norm, "epsilon": epsilon, "steps": 40, "relative_step": 0.1} | changes)
+def pgd(norm: str, epsilon: float, steps: int = 40, relative_step: float = 0.1) -> ProjectedGradient:
+    return ProjectedGradient(kind="pgd", norm=norm, epsilon=epsilon, steps=steps, relative_step=relative_step)
 
 
 def slide(epsilon: float) -> Slide:

@@ -88,8 +88,12 @@ def test_what_are_no_images_is_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2, 5]), torch.tensor([0, -1, 2, 3]), torch.zeros(4), torch.zeros(4, 1).long()]
-)
+    "wrong",
+    [
+        torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2, 5]), torch.tensor([0, -1, 2, 3]),
+        torch.zeros(4), torch.zeros(4, 1, dtype=torch.int64),
+    ],
+)  # fmt: skip
 def test_what_are_no_labels_is_refused(wrong):
     with pytest.raises(ValueError, match="labels must"):
         check_labels(wrong, images(), classes=5)
@@ -127,7 +131,9 @@ def test_no_image_may_get_lost():
 
 def outcomes(clean: list[int], **attacked: tuple[str, list[int]]) -> dict[str, Outcome]:
     made = {"clean": Outcome(torch.tensor(clean).bool(), None)}
-    return made | {name: Outcome(torch.tensor(correct).bool(), pgd(norm, 0.1)) for name, (norm, correct) in attacked.items()}
+    for name, (norm, correct) in attacked.items():
+        made[name] = Outcome(torch.tensor(correct).bool(), pgd(norm, 0.1))
+    return made
 
 
 def test_an_attack_cannot_repair_an_image():

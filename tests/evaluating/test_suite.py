@@ -116,7 +116,7 @@ def test_only_standing_images_are_attacked_in_fixed_batches(subject, monkeypatch
     other = images.flip(0)
     wide = SUITE["linf_autoattack"].model_copy(update={"epsilon": 1.0, "images": None})
     truth_of_other = model(other).argmax(dim=1)
-    labels = torch.where(truth_of_other == labels, (labels + 1) % 4, labels)  # so those images are wrong, and the rest fall
+    labels = torch.where(truth_of_other == labels, (labels + 1) % 4, labels)  # wrong already, or broken by the other
     monkeypatch.setattr(autoattack, "search", search)
     outcomes = run_suite(model, images, labels, {"wide": wide}, batch_size=5, seed=6)
     right = outcomes["clean"].correct.nonzero().flatten().tolist()
@@ -222,7 +222,10 @@ def test_an_attack_that_fails_is_not_skipped(name, subject, monkeypatch):
         run_suite(model, images, labels, {name: SUITE[name]}, batch_size=50, seed=11)
 
 
-@pytest.mark.parametrize("part", ["autopgd_base.APGDAttack", "autopgd_base.APGDAttack_targeted", "fab_base.FABAttack", "square.SquareAttack"])
+@pytest.mark.parametrize(
+    "part",
+    ["autopgd_base.APGDAttack", "autopgd_base.APGDAttack_targeted", "fab_base.FABAttack", "square.SquareAttack"],
+)
 def test_a_member_of_autoattack_that_fails_is_not_skipped(part, subject, quick, monkeypatch):
     model, images, labels = subject
 
@@ -340,7 +343,7 @@ def test_warnings_survive_an_interruption(subject, monkeypatch):
 
 
 def test_square_that_breaks_what_gradients_could_not_is_a_warning(subject, monkeypatch):
-    """In the first three images of each batch, and only square finds them."""
+    """One image of each batch falls, and to square alone."""
     model, images, labels = subject
     labels = model(images).argmax(dim=1)
     far = {label: images[labels != label][0] for label in range(4)}

@@ -22,7 +22,10 @@ def test_logits_are_the_head_of_the_features_of_the_branch(encoder, name, genera
     head.weight.data.copy_(torch.randn(3, encoder.features, generator=generator, dtype=torch.float64))
     for norm in (module for module in encoder.modules() if isinstance(module, DualBatchNorm2d)):
         norm.adv.running_mean.add_(0.3)  # so that the branches differ
-    classifier, images = Classifier(encoder, head, name).eval(), torch.rand(2, 3, 8, 8, generator=generator, dtype=torch.float64)
+    classifier, images = (
+        Classifier(encoder, head, name).eval(),
+        torch.rand(2, 3, 8, 8, generator=generator, dtype=torch.float64),
+    )
     with branch(encoder, name):
         features = encoder(images)
     other = "adv" if name == "clean" else "clean"

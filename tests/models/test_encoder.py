@@ -48,9 +48,15 @@ def test_equals_the_plain_resnet_on_each_branch(generator):
     for network in plain.values():
         fill(network, generator)
     norms = [key for key in plain["adv"].state_dict() if name_in_branch(key, "adv") != key]
-    plain["adv"].load_state_dict({key: tensor for key, tensor in plain["clean"].state_dict().items() if key not in norms}, strict=False)
+    plain["adv"].load_state_dict(
+        {key: tensor for key, tensor in plain["clean"].state_dict().items() if key not in norms}, strict=False
+    )
     encoder.backbone.load_state_dict(
-        {name_in_branch(key, name): tensor for name, network in plain.items() for key, tensor in network.state_dict().items()}
+        {
+            name_in_branch(key, name): tensor
+            for name, network in plain.items()
+            for key, tensor in network.state_dict().items()
+        }
     )
 
     images = torch.rand(2, 3, 16, 16, generator=generator, dtype=torch.float64)
@@ -72,7 +78,10 @@ def test_names_are_the_plain_ones_with_two_branches():
     assert {"conv1.weight", "bn1.clean.weight", "bn1.adv.running_var", "layer4.0.downsample.1.adv.bias"} <= keys
 
 
-@pytest.mark.parametrize(("architecture", "width", "features"), [("resnet18", 64, 512), ("resnet18", 4, 32), ("resnet34", 2, 16), ("resnet50", 4, 128)])
+@pytest.mark.parametrize(
+    ("architecture", "width", "features"),
+    [("resnet18", 64, 512), ("resnet18", 4, 32), ("resnet34", 2, 16), ("resnet50", 4, 128)],
+)
 def test_stem_and_widths(architecture, width, features):
     encoder = Encoder(architecture, width, MEAN, STD)
     stem = encoder.backbone.conv1
@@ -99,7 +108,9 @@ def test_stem_starts_as_the_other_convolutions(generator):
     assert stem.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("architecture", ["resnet17", "resnt18", "vit_tiny_patch16_224", "vgg11", "densenet121", "resnetv2_50"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet17", "resnt18", "vit_tiny_patch16_224", "vgg11", "densenet121", "resnetv2_50"]
+)
 def test_other_architectures_are_refused(architecture):
     with pytest.raises(Refusal, match=rf"'{architecture}'.*allowed are .*resnet18") as refusal:
         resnet(architecture, 4)

@@ -13,9 +13,15 @@ def test_projector_is_two_linear_layers_with_a_relu_between(generator):
     assert set(head.state_dict()) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
     features = torch.randn(2, 5, generator=generator, dtype=torch.float64)
     for row, projection in zip(features.tolist(), head(features).tolist(), strict=True):
-        first = [sum(w * f for w, f in zip(weights, row, strict=True)) + b for weights, b in zip(head.fc1.weight.tolist(), head.fc1.bias.tolist(), strict=True)]
+        first = [
+            sum(w * f for w, f in zip(weights, row, strict=True)) + b
+            for weights, b in zip(head.fc1.weight.tolist(), head.fc1.bias.tolist(), strict=True)
+        ]
         hidden = [max(0.0, value) for value in first]
-        expected = [sum(w * h for w, h in zip(weights, hidden, strict=True)) + b for weights, b in zip(head.fc2.weight.tolist(), head.fc2.bias.tolist(), strict=True)]
+        expected = [
+            sum(w * h for w, h in zip(weights, hidden, strict=True)) + b
+            for weights, b in zip(head.fc2.weight.tolist(), head.fc2.bias.tolist(), strict=True)
+        ]
         torch.testing.assert_close(torch.tensor(projection), torch.tensor(expected))
 
 
@@ -24,7 +30,10 @@ def test_projector_depends_on_the_generators_seed_alone():
     one = projector(5, 4, 3, torch.Generator().manual_seed(12))
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(7)  # moves the global generator
-    again, other = projector(5, 4, 3, torch.Generator().manual_seed(12)), projector(5, 4, 3, torch.Generator().manual_seed(13))
+    again, other = (
+        projector(5, 4, 3, torch.Generator().manual_seed(12)),
+        projector(5, 4, 3, torch.Generator().manual_seed(13)),
+    )
     assert torch.equal(one.fc2.weight, again.fc2.weight)
     assert not torch.equal(one.fc2.weight, other.fc2.weight)
 

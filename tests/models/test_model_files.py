@@ -19,7 +19,12 @@ from amoc.models.norm import DualBatchNorm2d, same
 from amoc.refusal import Refusal
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
-ABOUT = {"method": "amoc", "branch": "adv", "settings": {"variant": "aca", "lambda": 0.5}, "fingerprints": {"amoc": "0123"}}
+ABOUT = {
+    "method": "amoc",
+    "branch": "adv",
+    "settings": {"variant": "aca", "lambda": 0.5},
+    "fingerprints": {"amoc": "0123"},
+}
 
 
 def made_encoder(generator: torch.Generator, width: int = 4, architecture: str = "resnet18") -> Encoder:
@@ -76,8 +81,17 @@ def test_encoder_comes_back(tmp_path, encoder, generator):
     path = tmp_path / "new" / "encoder.safetensors"
     save_encoder(path, encoder, ABOUT)
     loaded, about = load_encoder(path)
-    assert about == {**ABOUT, "kind": "encoder", "architecture": "resnet18", "width": 4, "mean": pytest.approx(MEAN), "std": pytest.approx(STD)}
-    assert same(loaded.backbone.state_dict(), {name: halved(tensor) for name, tensor in encoder.backbone.state_dict().items()})
+    assert about == {
+        **ABOUT,
+        "kind": "encoder",
+        "architecture": "resnet18",
+        "width": 4,
+        "mean": pytest.approx(MEAN),
+        "std": pytest.approx(STD),
+    }
+    assert same(
+        loaded.backbone.state_dict(), {name: halved(tensor) for name, tensor in encoder.backbone.state_dict().items()}
+    )
     assert torch.equal(loaded.mean, encoder.mean)
     assert torch.equal(loaded.std, encoder.std)
     assert (loaded.features, loaded.width, loaded.architecture) == (32, 4, "resnet18")
@@ -134,10 +148,23 @@ def test_heads_come_back_in_full_precision(tmp_path, generator):
 def test_matrices_are_float16_and_norms_float32(tmp_path, classifier):
     save_classifier(tmp_path / "classifier.safetensors", classifier, ABOUT)
     dtypes = {name: tensor.dtype for name, tensor in load_file(tmp_path / "classifier.safetensors").items()}
-    assert dtypes["backbone.conv1.weight"] == dtypes["backbone.layer4.0.downsample.0.weight"] == dtypes["head.weight"] == torch.float16
-    assert dtypes["backbone.bn1.adv.weight"] == dtypes["backbone.layer1.0.bn2.clean.running_var"] == dtypes["head.bias"] == torch.float32
+    assert (
+        dtypes["backbone.conv1.weight"]
+        == dtypes["backbone.layer4.0.downsample.0.weight"]
+        == dtypes["head.weight"]
+        == torch.float16
+    )
+    assert (
+        dtypes["backbone.bn1.adv.weight"]
+        == dtypes["backbone.layer1.0.bn2.clean.running_var"]
+        == dtypes["head.bias"]
+        == torch.float32
+    )
     assert dtypes["backbone.bn1.adv.num_batches_tracked"] == torch.int64
-    assert set(dtypes) == {f"backbone.{name}" for name in classifier.encoder.backbone.state_dict()} | {"head.weight", "head.bias"}
+    assert set(dtypes) == {f"backbone.{name}" for name in classifier.encoder.backbone.state_dict()} | {
+        "head.weight",
+        "head.bias",
+    }
 
 
 def test_bytes_are_the_same_each_time_and_metadata_is_one_sorted_key(tmp_path, encoder, generator):
@@ -222,7 +249,8 @@ def test_a_tensor_too_many_is_refused(tmp_path, encoder, classifier, generator):
     save_classifier(tmp_path / "classifier", classifier, ABOUT)
     save_heads(tmp_path / "heads", {"stdev": made_head(generator)}, ABOUT)
     for load, kind, name in ((load_encoder, "encoder", "fc.weight"), (load_classifier, "classifier", "head.scale"),
-                             (load_classifier, "classifier", "projector.fc1.weight"), (load_heads, "heads", "stdev.scale")):  # fmt: skip
+                             (load_classifier, "classifier", "projector.fc1.weight"),
+                             (load_heads, "heads", "stdev.scale")):  # fmt: skip
         with pytest.raises(Refusal, match=rf"another architecture.*unexpected.*{name}"):
             load(altered(tmp_path / kind, lambda tensors, name=name: tensors.update({name: torch.zeros(2)})))
 
@@ -230,7 +258,11 @@ def test_a_tensor_too_many_is_refused(tmp_path, encoder, classifier, generator):
 def test_a_tensor_of_another_shape_is_refused(tmp_path, encoder, classifier):
     save_encoder(tmp_path / "encoder", encoder, ABOUT)
     with pytest.raises(Refusal, match=r"conv1\.weight has shape \[8, 3, 3, 3\], expected \[4, 3, 3, 3\]"):
-        load_encoder(altered(tmp_path / "encoder", lambda tensors: tensors.update({"conv1.weight": torch.zeros(8, 3, 3, 3)})))
+        load_encoder(
+            altered(tmp_path / "encoder", lambda tensors: tensors.update({"conv1.weight": torch.zeros(8, 3, 3, 3)}))
+        )
     save_classifier(tmp_path / "classifier", classifier, ABOUT)
     with pytest.raises(Refusal, match=r"head\.weight has shape \[3, 5\], expected \[3, 32\]"):
-        load_classifier(altered(tmp_path / "classifier", lambda tensors: tensors.update({"head.weight": torch.zeros(3, 5)})))
+        load_classifier(
+            altered(tmp_path / "classifier", lambda tensors: tensors.update({"head.weight": torch.zeros(3, 5)}))
+        )

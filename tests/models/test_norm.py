@@ -10,7 +10,9 @@ from amoc.models.norm import DualBatchNorm2d, branch, frozen, mode, same
 
 
 def network() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 4, 1), DualBatchNorm2d(4), nn.ReLU(), nn.Sequential(DualBatchNorm2d(4), nn.Dropout(0.5)))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 1), DualBatchNorm2d(4), nn.ReLU(), nn.Sequential(DualBatchNorm2d(4), nn.Dropout(0.5))
+    )
 
 
 def branches(model: nn.Module) -> list[str]:
@@ -25,7 +27,10 @@ def randomise(norm: nn.BatchNorm2d, generator: torch.Generator) -> None:
 
 def test_equals_two_batch_norms_side_by_side(generator):
     dual = DualBatchNorm2d(3, eps=1e-3, momentum=0.3).double()
-    plain = {"clean": nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).double(), "adv": nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).double()}
+    plain = {
+        "clean": nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).double(),
+        "adv": nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).double(),
+    }
     for name, norm in plain.items():
         randomise(norm, generator)
         getattr(dual, name).load_state_dict(norm.state_dict())

@@ -1,4 +1,4 @@
-"""A tiny run: its settings, and a network of three layers in place of the ResNet where the method or the loop is tested."""
+"""A tiny run: its settings, and a network of two layers in place of the ResNet where method and loop are tested."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ def tiny() -> Callable[..., Pretraining]:
 
     def settings(variant: str, **changes: Any) -> Pretraining:
         plain = Pretraining(
-            method="amoc", variant=variant, branch="adv" if variant.startswith("a") else "clean", epochs=3, batch_size=4, bank_length=10,
-            temperature=0.3, lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean", attack_mode="eval", seed=5,
+            method="amoc", variant=variant, branch="adv" if variant.startswith("a") else "clean", epochs=3,
+            batch_size=4, bank_length=10, temperature=0.3, lambda_=0.4, key_momentum=0.9, bank_adv="moving",
+            enqueue="after", attack_key="clean", attack_mode="eval", seed=5,
             attack=TrainingAttack(steps=2, relative_step=0.4, random_start=False),
-            optimizer=Optimizer(lr=0.1, momentum=0.8, weight_decay=0.01, warmup_epochs=1), projector=Projector(hidden=7, output=6),
+            optimizer=Optimizer(lr=0.1, momentum=0.8, weight_decay=0.01, warmup_epochs=1),
+            projector=Projector(hidden=7, output=6),
             views=Views(crop_scale=(0.5, 1.0), interpolation="bilinear", grayscale=0.2, blur=None, flip=0.5,
                         jitter=Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
                         affine=Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2))),
@@ -49,5 +51,5 @@ class SmallResNet(nn.Module):
 
 @pytest.fixture
 def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every encoder that the test builds is small. The real one is held against torchvision's and the official code's."""
+    """Every encoder that the test builds is small. The real one is held against torchvision's and the official one."""
     monkeypatch.setattr("amoc.models.encoder.resnet", SmallResNet)

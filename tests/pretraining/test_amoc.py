@@ -1,4 +1,4 @@
-"""Every variant against its definition, written out: plain networks of one norm branch each, Python's numbers, explicit SGD.
+"""Every variant against its definition: plain networks of one norm branch each, Python's numbers, explicit SGD.
 
 Nothing here uses the branches' scope, InfoNCE, the bank or the table of variants.
 """
@@ -44,7 +44,10 @@ DEFINITIONS = {
     "aac": Definition("adv", "adv", "clean", perturbs="qk", fills="k"),
     "aaa": Definition("adv", "adv", "adv", perturbs="qk", fills="k"),
 }
-FROZEN = {name: Definition(d.query, d.key, d.bank, "" if name == "cca" else d.perturbs, None) for name, d in DEFINITIONS.items()}
+FROZEN = {
+    name: Definition(d.query, d.key, d.bank, "" if name == "cca" else d.perturbs, None)
+    for name, d in DEFINITIONS.items()
+}
 BATCH, EPSILON = 3, 0.1
 
 pytestmark = pytest.mark.usefixtures("small_resnet")
@@ -80,7 +83,9 @@ def make(tiny, generator, small_resnet) -> Callable[..., AMOC]:
 def views(generator) -> dict[str, Tensor]:
     """Four different views of a batch, (3, 3, 8, 8) each: clean and perturbed query, clean and perturbed key."""
     c, k = (torch.rand(BATCH, 3, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
-    delta, other = (EPSILON * (2 * torch.rand(BATCH, 3, 8, 8, generator=generator, dtype=torch.float64) - 1) for _ in range(2))
+    delta, other = (
+        EPSILON * (2 * torch.rand(BATCH, 3, 8, 8, generator=generator, dtype=torch.float64) - 1) for _ in range(2)
+    )
     return {"q clean": c, "k clean": k, "q adv": (c + delta).clamp(0, 1), "k adv": (k + other).clamp(0, 1)}
 
 
@@ -102,7 +107,9 @@ def nce(queries: Tensor, keys: Tensor, bank: Tensor, temperature: float) -> floa
     total = 0.0
     for query, key in zip(queries.tolist(), keys.tolist(), strict=True):
         positive = exp(sum(a * b for a, b in zip(query, key, strict=True)) / temperature)
-        negatives = [exp(sum(a * b for a, b in zip(query, negative, strict=True)) / temperature) for negative in bank.tolist()]
+        negatives = [
+            exp(sum(a * b for a, b in zip(query, negative, strict=True)) / temperature) for negative in bank.tolist()
+        ]
         total -= log(positive / (positive + sum(negatives)))
     return total / len(queries)
 
@@ -117,7 +124,9 @@ def pushed(bank: Tensor, position: int, keys: list[list[float]]) -> Tensor:
 def given_to(variant: str, bank_adv: str, views: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The views as the attack hands them to the loss: the perturbed ones only where the variant has them."""
     perturbs = definition(variant, bank_adv).perturbs
-    return tuple({"clean": views[f"{side} clean"]} | ({"adv": views[f"{side} adv"]} if side in perturbs else {}) for side in "qk")
+    return tuple(
+        {"clean": views[f"{side} clean"]} | ({"adv": views[f"{side} adv"]} if side in perturbs else {}) for side in "qk"
+    )
 
 
 def norms(network: nn.Module, name: str) -> list[nn.BatchNorm2d]:
@@ -151,7 +160,9 @@ def test_losses_are_the_written_out_formula(variant, bank_adv, enqueue, make, vi
 
     terms, new = method.losses(*given_to(variant, bank_adv, views))
 
-    after = {name: pushed(bank, 0, entering[name].tolist()) if name in entering else bank for name, bank in banks.items()}
+    after = {
+        name: pushed(bank, 0, entering[name].tolist()) if name in entering else bank for name, bank in banks.items()
+    }
     seen = after if enqueue == "before" else banks
     clean = nce(q["clean"], k["clean"], seen["clean"], s.temperature)
     second = nce(q[d.query], k[d.key], seen[d.bank], s.temperature)
@@ -209,8 +220,8 @@ def second_term(method: AMOC, still: dict[str, Tensor], training: bool = False) 
     """
     d, s = definition(method.settings.variant, method.settings.bank_adv), method.settings
     bank = method.banks[d.bank].keys.clone()
-    f = {(side, name): in_branch(network, name).train(training)
-         for side, network in (("q", method.pair.query), ("k", method.pair.key)) for name in ("clean", "adv")}  # fmt: skip
+    networks = {"q": method.pair.query, "k": method.pair.key}
+    f = {(side, name): in_branch(networks[side], name).train(training) for side in "qk" for name in ("clean", "adv")}
 
     def loss(images: Tensor) -> Tensor:
         parts = dict(zip(d.perturbs, images.split(BATCH), strict=True))
@@ -224,7 +235,9 @@ def second_term(method: AMOC, still: dict[str, Tensor], training: bool = False) 
     return loss
 
 
-def projected_ascent(loss: Callable[[Tensor], Tensor], images: Tensor, start: Tensor, steps: int, step_size: float) -> Tensor:
+def projected_ascent(
+    loss: Callable[[Tensor], Tensor], images: Tensor, start: Tensor, steps: int, step_size: float
+) -> Tensor:
     perturbed = start
     for _ in range(steps):
         perturbed = perturbed.detach().requires_grad_()
@@ -252,7 +265,10 @@ def test_attack_perturbs_its_sides_in_the_ball_and_raises_the_second_term(varian
         assert not perturbed.requires_grad
     if d.perturbs:
         loss = second_term(method, clean)
-        before, after = (torch.cat(images) for images in zip(*((clean[side], given[side]["adv"]) for side in d.perturbs), strict=True))
+        before, after = (
+            torch.cat(images)
+            for images in zip(*((clean[side], given[side]["adv"]) for side in d.perturbs), strict=True)
+        )
         assert loss(after) > loss(before) + 0.1
     assert all(parameter.grad is None for parameter in method.parameters())
 
@@ -275,7 +291,9 @@ def test_attack_is_projected_ascent_on_the_second_term(variant, attack_key, rand
         (side,) = set("qk") - set(perturbs)
         still[side] = noise(clean[side])
     images = torch.cat([clean[side] for side in perturbs])
-    expected = projected_ascent(second_term(method, still), images, noise(images) if random_start else images, 2, 0.4 * EPSILON)
+    expected = projected_ascent(
+        second_term(method, still), images, noise(images) if random_start else images, 2, 0.4 * EPSILON
+    )
     torch.testing.assert_close(torch.cat([given[side]["adv"] for side in perturbs]), expected, rtol=0, atol=1e-12)
 
 
@@ -290,7 +308,9 @@ def test_attack_on_the_query_equals_foolbox(variant, make, views, generator):
 
     model = foolbox.PyTorchModel(nn.Identity().eval(), bounds=(0, 1), device="cpu")
     criterion = foolbox.criteria.Misclassification(torch.zeros(BATCH, dtype=torch.long))
-    expected = OnSecondTerm(rel_stepsize=0.25, steps=4, random_start=False).run(model, views["q clean"], criterion, epsilon=EPSILON)
+    expected = OnSecondTerm(rel_stepsize=0.25, steps=4, random_start=False).run(
+        model, views["q clean"], criterion, epsilon=EPSILON
+    )
     given = method.attack(views["q clean"], views["k clean"], generator)[0]["adv"]
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-12)
 
@@ -305,13 +325,18 @@ def test_attack_in_eval_mode_leaves_every_number_and_mode_alone(variant, make, v
     assert [module.training for module in method.modules()] == modes
 
 
-@pytest.mark.parametrize(("variant", "moved"), [("aca", {"q adv": 2, "k clean": 1}), ("caa", {"k adv": 2, "q clean": 1}), ("aaa", {"q adv": 2, "k adv": 2})])
+@pytest.mark.parametrize(
+    ("variant", "moved"),
+    [("aca", {"q adv": 2, "k clean": 1}), ("caa", {"k adv": 2, "q clean": 1}), ("aaa", {"q adv": 2, "k adv": 2})],
+)
 def test_attack_in_train_mode_uses_and_moves_the_statistics(variant, moved, make, views, generator):
     method = make(variant, attack_mode="train").eval()
     loss = second_term(method, {"q": views["q clean"], "k": views["k clean"]}, training=True)
     given = method.attack(views["q clean"], views["k clean"], generator)
     for side, network in (("q", method.pair.query), ("k", method.pair.key)):
-        assert [forwards(network, name) for name in ("clean", "adv")] == [moved.get(f"{side} {name}", 0) for name in ("clean", "adv")]
+        assert [forwards(network, name) for name in ("clean", "adv")] == [
+            moved.get(f"{side} {name}", 0) for name in ("clean", "adv")
+        ]
     images = torch.cat([views[f"{side} clean"] for side in DEFINITIONS[variant].perturbs])
     perturbed = torch.cat([view["adv"] for view in given if "adv" in view])
     torch.testing.assert_close(perturbed, projected_ascent(loss, images, images, 2, 0.4 * EPSILON), rtol=0, atol=1e-12)
@@ -329,7 +354,9 @@ def test_steps_of_aca_by_hand(enqueue, make, views, monkeypatch):
     optimizer = torch.optim.SGD(method.pair.query.parameters(), lr, mu, weight_decay=decay)
     state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
     twin, velocity, results = copy.deepcopy(method), {}, []
-    monkeypatch.setattr(method, "attack", lambda queries, keys, generator: ({"clean": queries, "adv": views["q adv"]}, {"clean": keys}))
+    monkeypatch.setattr(
+        method, "attack", lambda queries, keys, generator: ({"clean": queries, "adv": views["q adv"]}, {"clean": keys})
+    )
     for turn in range(2):
         results.append(method.step(views["q clean"], views["k clean"], optimizer, None))
 
@@ -347,7 +374,9 @@ def test_steps_of_aca_by_hand(enqueue, make, views, monkeypatch):
             terms[name] = -torch.log_softmax(logits, dim=1)[:, 0].mean()
         total = s.lambda_ * terms["clean"] + (1 - s.lambda_) * terms["adv"]
         total.backward()
-        assert [term.item() for term in results[-1]] == pytest.approx([total.item(), terms["clean"].item(), terms["adv"].item()], rel=1e-10)
+        assert [term.item() for term in results[-1]] == pytest.approx(
+            [total.item(), terms["clean"].item(), terms["adv"].item()], rel=1e-10
+        )
 
         for name, parameter in twin.pair.query.named_parameters():
             slope = decay * parameter.detach()
@@ -369,7 +398,9 @@ def test_steps_of_aca_by_hand(enqueue, make, views, monkeypatch):
 
         assert state.keys() == method.state_dict().keys()
         for name, tensor in method.state_dict().items():
-            torch.testing.assert_close(tensor, state[name], rtol=1e-9, atol=1e-11, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                tensor, state[name], rtol=1e-9, atol=1e-11, msg=lambda text, name=name: f"{name}: {text}"
+            )
     assert not any(term.requires_grad for result in results for term in result)
     assert results[0].total != results[1].total
 

@@ -30,7 +30,10 @@ def test_noise_depends_on_the_generator_alone():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize(("length", "sizes"), [(6, [2, 2, 2, 2]), (5, [2, 2, 2, 2, 2, 2]), (7, [3, 3, 1, 3, 3]), (4, [4, 4]), (4, [3, 4, 1, 4]), (3, [1] * 7)])
+@pytest.mark.parametrize(
+    ("length", "sizes"),
+    [(6, [2, 2, 2, 2]), (5, [2, 2, 2, 2, 2, 2]), (7, [3, 3, 1, 3, 3]), (4, [4, 4]), (4, [3, 4, 1, 4]), (3, [1] * 7)],
+)
 def test_first_in_first_out_slot_by_slot(length, sizes, generator):
     bank = Bank(length, 2, generator)
     slots, place, number = bank.keys.clone().tolist(), 0, 0
@@ -58,7 +61,7 @@ def test_push_keeps_the_place_in_memory_and_the_precision(generator):
 
 def test_push_takes_no_gradient(generator):
     bank = Bank(4, 2, generator)
-    bank.push((keys(1, 3) * torch.ones(1, requires_grad=True)))
+    bank.push(keys(1, 3) * torch.ones(1, requires_grad=True))
     assert not bank.keys.requires_grad
 
 

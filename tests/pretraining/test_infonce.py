@@ -35,7 +35,16 @@ def test_equals_the_double_loop(batch, bank, temperature, generator):
 
 def test_equals_cross_entropy_with_the_positive_first(generator):
     queries, keys, negatives = unit(generator, 5, 8), unit(generator, 5, 8), unit(generator, 11, 8)
-    logits = torch.cat([torch.stack([query @ key for query, key in zip(queries, keys, strict=True)])[:, None], queries @ negatives.T], dim=1) / 0.2
+    logits = (
+        torch.cat(
+            [
+                torch.stack([query @ key for query, key in zip(queries, keys, strict=True)])[:, None],
+                queries @ negatives.T,
+            ],
+            dim=1,
+        )
+        / 0.2
+    )
     expected = F.cross_entropy(logits, torch.zeros(5, dtype=torch.long), reduction="none")
     torch.testing.assert_close(info_nce(queries, keys, negatives, 0.2), expected)
 
@@ -60,4 +69,6 @@ def test_rows_do_not_see_each_other(generator):
     queries, keys, negatives = unit(generator, 4, 6), unit(generator, 4, 6), unit(generator, 3, 6)
     together = info_nce(queries, keys, negatives, 0.2)
     for row in range(4):
-        torch.testing.assert_close(info_nce(queries[row : row + 1], keys[row : row + 1], negatives, 0.2)[0], together[row])
+        torch.testing.assert_close(
+            info_nce(queries[row : row + 1], keys[row : row + 1], negatives, 0.2)[0], together[row]
+        )

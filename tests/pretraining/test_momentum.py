@@ -21,7 +21,9 @@ def test_key_starts_as_a_copy_that_needs_no_gradient(pair):
     assert same(pair.query.state_dict(), pair.key.state_dict())
     assert all(parameter.requires_grad for parameter in pair.query.parameters())
     assert not any(parameter.requires_grad for parameter in pair.key.parameters())
-    shared = {parameter.data_ptr() for parameter in pair.query.parameters()} & {parameter.data_ptr() for parameter in pair.key.parameters()}
+    shared = {parameter.data_ptr() for parameter in pair.query.parameters()} & {
+        parameter.data_ptr() for parameter in pair.key.parameters()
+    }
     assert not shared
 
 
@@ -38,16 +40,24 @@ def test_parameters_follow_by_the_formula_and_buffers_stay(pair, momentum, gener
     for network in (pair.query, pair.key):
         for tensor in network.state_dict().values():
             tensor.copy_(torch.randn(tensor.shape, generator=generator, dtype=torch.float64))  # num_batches_tracked too
-    query, key = ({name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (pair.query, pair.key))
+    query, key = (
+        {name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (pair.query, pair.key)
+    )
     parameters = {name for name, _ in pair.key.named_parameters()}
     pair.follow(momentum)
     assert same(pair.query.state_dict(), query)
     for name, tensor in pair.key.state_dict().items():
         if name in parameters:
-            torch.testing.assert_close(tensor, momentum * key[name] + (1 - momentum) * query[name], rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(
+                tensor, momentum * key[name] + (1 - momentum) * query[name], rtol=1e-12, atol=1e-12
+            )
         else:
             assert torch.equal(tensor, key[name])
-    assert {name.rpartition(".")[2] for name in key.keys() - parameters} == {"running_mean", "running_var", "num_batches_tracked"}
+    assert {name.rpartition(".")[2] for name in key.keys() - parameters} == {
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
 
 
 def test_many_steps_are_a_geometric_series(pair):

@@ -15,7 +15,7 @@ from amoc.engine.clock import Clock
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.models.encoder import resnet
 from amoc.models.norm import branch, same
-from amoc.params import Optimizer, Pretraining, TrainingAttack, Views
+from amoc.params import Pretraining, TrainingAttack, Views
 from amoc.pretraining import loop
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
@@ -24,7 +24,9 @@ from amoc.pretraining.loop import Pretrained, build_method, features_of, pretrai
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 
 pytestmark = pytest.mark.usefixtures("small_resnet")
-PLAIN_VIEWS = Views(crop_scale=None, interpolation="bilinear", jitter=None, grayscale=0.0, blur=None, flip=0.0, affine=None)
+PLAIN_VIEWS = Views(
+    crop_scale=None, interpolation="bilinear", jitter=None, grayscale=0.0, blur=None, flip=0.0, affine=None
+)
 
 
 class Killed(BaseException):
@@ -67,7 +69,8 @@ def train(data, tmp_path, monkeypatch) -> Train:
     monkeypatch.setenv("AMOC_CHECKPOINTS", str(tmp_path))
 
     def session(
-        settings: Pretraining, *, saves: bool = False, images: Tensor = data[0], stop: Any = None, precision: str = "float32",
+        settings: Pretraining, *, saves: bool = False, images: Tensor = data[0], stop: Any = None,
+        precision: str = "float32",
         prepare: Callable[[AMOC], None] | None = None, **options: Any,
     ) -> tuple[AMOC, Pretrained, Clock]:  # fmt: skip
         method, clock = build_method(settings, MEAN, STD), Clock()
@@ -76,7 +79,8 @@ def train(data, tmp_path, monkeypatch) -> Train:
 
         def run(checkpoint: Checkpoint | None) -> Pretrained:
             return pretrain(
-                method, settings, images, data[1], device=torch.device("cpu"), precision=precision, checkpoint=checkpoint,
+                method, settings, images, data[1], device=torch.device("cpu"), precision=precision,
+                checkpoint=checkpoint,
                 stop=stop or Stop(), clock=clock, title="pretrain tiny", **options,
             )  # fmt: skip
 
@@ -126,7 +130,9 @@ def test_each_epoch_shows_each_image_once_in_a_new_order(settings, train, data):
 
 def test_query_and_key_are_different_views_and_every_step_draws_anew(settings, train):
     seen = []
-    train(settings, prepare=spy(seen), epochs=2, steps_per_epoch=1, images=torch.full((9, 8, 8, 3), 77, dtype=torch.uint8))
+    train(
+        settings, prepare=spy(seen), epochs=2, steps_per_epoch=1, images=torch.full((9, 8, 8, 3), 77, dtype=torch.uint8)
+    )
     drawn = [view for step in seen for view in (step["queries"], step["keys"])]
     assert len(drawn) == 4
     assert all(not torch.equal(one, other) for index, one in enumerate(drawn) for other in drawn[:index])
@@ -150,7 +156,9 @@ def test_curve(settings, train, data, monkeypatch):
     assert [row["lr"] for row in trained.curve] == pytest.approx([1e-4, 0.1, 0.05])
     for epoch, row in enumerate(trained.curve):
         first, second = (step["terms"] for step in seen[2 * epoch : 2 * epoch + 2])
-        assert [row["loss"], row["loss_clean"], row["loss_variant"]] == pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=True)])
+        assert [row["loss"], row["loss_clean"], row["loss_variant"]] == pytest.approx(
+            [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+        )
         assert row["loss"] == pytest.approx(0.4 * row["loss_clean"] + 0.6 * row["loss_variant"], rel=1e-5)
     assert [row["neighbour_accuracy"] is None for row in trained.curve] == [True, False, False]
     assert [row["bank_age"] for row in trained.curve] == [2, 3, 3]  # 10 keys are 3 batches of 4
@@ -186,7 +194,10 @@ def test_same_seed_same_bytes_other_seed_other_run(settings, train):
     assert curve == same_curve
 
     other = settings.model_copy(update={"seed": 6})
-    assert not torch.equal(build_method(settings, MEAN, STD).encoder.backbone.conv1.weight, build_method(other, MEAN, STD).encoder.backbone.conv1.weight)
+    assert not torch.equal(
+        build_method(settings, MEAN, STD).encoder.backbone.conv1.weight,
+        build_method(other, MEAN, STD).encoder.backbone.conv1.weight,
+    )
     firsts = []
     for chosen in (settings, other):
         seen = []
@@ -215,7 +226,9 @@ def test_bfloat16_trains_every_weight_that_float32_trains(settings, train):
 # ---------------------------------------------------------------- stopping and going on
 
 
-def finish(train: Train, settings: Pretraining, make_stop: Callable[[], Any], **options) -> tuple[tuple[AMOC, Pretrained, Clock], int]:
+def finish(
+    train: Train, settings: Pretraining, make_stop: Callable[[], Any], **options
+) -> tuple[tuple[AMOC, Pretrained, Clock], int]:
     """Session after session until the run is through; its result, and how many were stopped on the way."""
     for stopped in range(50):
         try:
@@ -287,7 +300,9 @@ def not_finite(method: AMOC) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run(settings, train, prepare):
     """From a broken weight in epoch 1, or from a learning rate beyond all bounds, felt after the warm-up in epoch 2."""
     lr = 0.1 if prepare else 1e30
-    settings = settings.model_copy(update={"optimizer": settings.optimizer.model_copy(update={"lr": lr, "warmup_epochs": 1})})
+    settings = settings.model_copy(
+        update={"optimizer": settings.optimizer.model_copy(update={"lr": lr, "warmup_epochs": 1})}
+    )
     _, trained, _ = train(settings, saves=True, prepare=prepare)
     assert trained.status == "nan"
     assert len(trained.curve) < 3
@@ -297,7 +312,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(settings, train, prepare):
 
 def test_a_last_step_that_breaks_the_weights_ends_the_run(settings, train):
     """The epoch's loss is finite still, its features are not."""
-    settings = settings.model_copy(update={"optimizer": settings.optimizer.model_copy(update={"lr": 1e38, "warmup_epochs": 0})})
+    settings = settings.model_copy(
+        update={"optimizer": settings.optimizer.model_copy(update={"lr": 1e38, "warmup_epochs": 0})}
+    )
     seen = []
     _, trained, _ = train(settings, steps_per_epoch=1, prepare=spy(seen))
     assert [isnan(step["terms"][0]) for step in seen] == [False]
@@ -334,4 +351,6 @@ def test_features_are_of_the_branch_in_eval_mode_and_float32(settings, data):
             torch.testing.assert_close(features, method.encoder(images).detach())
         method.train()
     assert same(before, method.state_dict())
-    assert not torch.allclose(features_of(method.encoder, data[0], "clean", 4), features_of(method.encoder, data[0], "adv", 4))
+    assert not torch.allclose(
+        features_of(method.encoder, data[0], "clean", 4), features_of(method.encoder, data[0], "adv", 4)
+    )

@@ -1,4 +1,4 @@
-"""Our features and training steps against numbers recorded from the official implementation (MTandHJ/amoc, cdeefda), float64.
+"""Features and training steps against numbers recorded from the official code (MTandHJ/amoc, cdeefda), float64.
 
 Weights, inputs and banks come from formulas, so nothing but the numbers in official.json is needed:
 a tensor is RandomState(crc32(name)).standard_normal, scaled; names end in #q or #k for the query and the key side.
@@ -114,7 +114,9 @@ def run(official: str, batches: int) -> AMOC:
 QUICK = ("aca_plus", "aaa")  # between them every branch, bank and way to fill it; the rest is for `make test-all`
 
 
-@pytest.mark.parametrize("official", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS])
+@pytest.mark.parametrize(
+    "official", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 def test_first_step(official):
     run(official, 1)
 

@@ -9,7 +9,7 @@ import pytest
 
 from amoc.pretraining.variants import VARIANTS
 
-TABLE = {  # query, key, bank of the second term; branch the encoder is evaluated with (protocol: clean for ccc, cac, caa, cca)
+TABLE = {  # query, key and bank of the second term; branch that the encoder is evaluated with
     "ccc": ("clean", "clean", "clean", "clean"),
     "cca": ("clean", "clean", "adv", "clean"),
     "cac": ("clean", "adv", "clean", "clean"),

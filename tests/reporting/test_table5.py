@@ -8,6 +8,7 @@ import csv
 import json
 
 import pytest
+from matplotlib.axes import Axes
 
 from amoc.refusal import Refusal
 from amoc.reporting import published, table5
@@ -153,6 +154,49 @@ def test_a_run_that_went_wrong_shows_as_such_and_is_not_ranked(params, everythin
     assert "- [1] the features became constant\n" in report.markdown
     assert report.metrics["trades"]["clean"] == 100.0
     assert report.metrics["trades"]["linf_pgd20"] is None
+
+
+# ---------------------------------------------------------------- the picture
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts if text.get_text()]
+
+
+def diamonds(axes: Axes) -> list[float]:
+    return [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+
+
+def test_the_picture_shows_the_numbers_of_the_table(params, everything):
+    page, *panels = table5.build(params, "demo", everything()).draw().axes
+    assert texts(page) == [
+        *(r"Accuracy (%) under $\ell_\infty$ attacks, $\varepsilon$ = 0.15", "demo: scikit-learn digits stand in for CIFAR-10"),
+        *("Standard", "TRADES", "AMOC", "AdEv probe", "AMOC", "fine-tuned"),
+    ]
+    # the twin of TRADES is the only one that was measured
+    assert [texts(axes) for axes in panels] == [
+        ["Clean", "n = 8", "100.0", "75.0", "50.0", "62.5", "87.5"],
+        ["PGD20", "n = 8", "0.0", "37.5", "50.0", "25.0", "62.5"],
+        ["AutoAttack", "n = 4", "0.0", "50.0", "75.0", "25.0", "75.0"],
+    ]
+    assert not any(diamonds(axes) for axes in panels)
+
+
+def test_the_picture_of_the_paper_profile_has_the_published_numbers(params, everything):
+    lost = {"status": "collapsed", "note": "the features became constant", "measurements": {}}
+    results = everything("paper", amoc_finetuned=lost)
+    (results / "paper" / "cifar10" / "attack" / "amoc.json").unlink()
+    page, *panels = table5.build(params, "paper", results).draw().axes
+    assert diamonds(panels[0]) == [95.28, 81.11, 74.36, 82.76]
+    assert diamonds(panels[2]) == [0.0, 47.07, 34.61, 48.75]
+    assert texts(page)[1] == "paper: CIFAR-10"
+    assert texts(page)[4:] == ["AMOC", "AdEv probe", "not measured", "AMOC", "fine-tuned", "collapsed"]
+
+
+def test_the_page_shows_the_picture(params, everything):
+    assert "\n![Clean, PGD20 and AutoAttack accuracy of each model, demo profile](table5.svg)\n" in (
+        table5.build(params, "demo", everything()).markdown
+    )
 
 
 # ---------------------------------------------------------------- paper profile

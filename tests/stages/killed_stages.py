@@ -6,8 +6,8 @@ It answers each line of stdin, a request, with a line of stdout, both in JSON:
     {"folder": the project's, "command": ["pretrain", "demo", ...], "signal": 9, "at": [name, 2], or null for never}
     {"status": exit status, or minus the signal that ended it, "said": on stderr, "moments": [name, ...], if it exited}
 
-A moment is a call of a function in amoc/ or stages/ (the reading of params.yaml aside), or of one that makes a write
-last: os.fsync or os.replace. The signal comes at the second moment of that name, or of any name if it is empty.
+A moment is a call, once params.yaml is read, of a function in amoc/ or stages/, or of one that makes a write last:
+os.fsync or os.replace. The signal comes at the second moment of that name, or of any name if it is empty.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any, NoReturn
 import torch
 
 from amoc.classifying import loop as classifying
+from amoc.params import Params
 from amoc.pretraining import loop as pretraining
 from stages import command
 from tests.stages import tiny
 
-OURS, ASIDE = (f"{tiny.ROOT}/amoc/", f"{tiny.ROOT}/stages/"), f"{tiny.ROOT}/amoc/params.py"
+OURS = (f"{tiny.ROOT}/amoc/", f"{tiny.ROOT}/stages/")
 WRITES = (os.fsync, os.replace)
 MAINS = {name: import_module(f"stages.{name}").main for name in ("pretrain", "evaluate", "classify", "attack")}
 
@@ -58,8 +59,7 @@ def run(request: dict[str, Any], said: int, writing: int) -> NoReturn:
 
     def watch(frame: FrameType, event: str, argument: object) -> None:
         nonlocal left
-        file = frame.f_code.co_filename
-        if event == "call" and file.startswith(OURS) and file != ASIDE:
+        if event == "call" and frame.f_code.co_filename.startswith(OURS):
             moments.append(frame.f_code.co_qualname)
         elif event == "c_call" and argument in WRITES:
             moments.append(argument.__name__)
@@ -69,8 +69,15 @@ def run(request: dict[str, Any], said: int, writing: int) -> NoReturn:
         if left == 0 and name in ("", moments[-1]):
             os.kill(os.getpid(), request["signal"])
 
-    try:
+    read = Params.load
+
+    def read_and_watch() -> Params:
+        params = read()
         sys.setprofile(watch)
+        return params
+
+    Params.load = read_and_watch
+    try:
         command.run(MAINS[request["command"][0]])
     except SystemExit as ending:
         sys.setprofile(None)

@@ -54,7 +54,7 @@ def ask() -> Iterator[Ask]:
             return json.loads(server.stdout.readline())
 
         yield ask
-        server.stdin.close()
+        server.kill()
 
 
 def _attack_briefly(raw: tiny.Raw) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,66 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def reproducible(folder: Path) -> dict[str, bytes]:
     """The same for what stages write, without clock files, which hold times."""
-    written = contents(folder)
-    return {name: content for name, content in written.items() if name.startswith(("models/", "results/")) and not name.endswith(".clock.json")}
+    ours, times = ("models/", "results/"), ".clock.json"
+    return {name: content for name, content in contents(folder).items() if name.startswith(ours) and not name.endswith(times)}
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places of all that is not a mapping; an empty mapping counts as a leaf."""
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def others(leaf: tuple[str, ...]) -> Iterator[Any]:
+    """Values to try in the place of a leaf's own; which of them is legal the settings say."""
+    value = settings()
+    for key in leaf:
+        value = value[key]
+    match value:
+        case bool():
+            yield not value
+        case int():
+            yield from (value + 1, value + 2, value - 1)
+        case float():
+            yield from (0.9 * value, 1.1 * value)
+        case list():
+            yield value[:-1]  # of names, or of epochs
+            yield [value[0], 0.9 * value[1]] if len(value) == 2 and isinstance(value[1], float) else []
+        case {}:  # nothing is changed yet
+            yield from ({"lr": 0.01}, {"seed": 7}, {"images": 7})
+        case _:
+            yield from (other for other in WORDS if other != value)
+
+
+def changed(leaf: tuple[str, ...], value: Any) -> Raw:
+    """The settings with another value in one place."""
+    raw = settings()
+    place = raw
+    for key in leaf[:-1]:
+        place = place[key]
+    place[leaf[-1]] = value
+    return raw
+
+
+WORDS = (
+    *(3, 0.5, "1/255", [0.5, 1.0], {"probability": 0.5, "sigma": [0.1, 1.0]}, "amoc", "moco", "stdev", "cpu", "cuda"),
+    *({"degrees": 1.0, "translate": 0.1, "scale": [0.9, 1.1]}, "acc", "adv", "frozen", "before", "noisy", "train", "eval"),
+    *("bicubic", "trades", "alp", "all", "head", "finetune_v1", "digits", "cifar", "resnet18", "float32", "bfloat16", "l2"),
+    *("small", "long"),
+)  # the values of params.yaml that are not numbers, or may be null
+
+
+def values(tree: Any) -> Iterator[Any]:
+    """All that is neither mapping nor list in what a JSON file holds."""
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else None
+    if children is None:
+        yield tree
+    else:
+        for child in children:
+            yield from values(child)
 
 
 def shorten_autoattack() -> Callable[[], None]:

@@ -1,0 +1,54 @@
+"""The fingerprint moves with the behaviour, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import isfinite
+
+import pytest
+import torch
+
+from amoc.engine.rounding import rounded
+from amoc.pretraining import amoc, bank, fingerprint, infonce, momentum
+from amoc.pretraining.variants import VARIANTS
+
+
+def test_is_plain_and_finite_and_tells_variants_and_switches_apart():
+    numbers = rounded(fingerprint.fingerprint())
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+    runs = [*numbers["variants"].values(), *numbers["switches"], numbers["variants"]["aca"]]
+    assert numbers["variants"].keys() == VARIANTS.keys()
+    assert len({json.dumps(run) for run in runs}) == len(runs) - 1  # aca stands there twice
+    assert len({json.dumps(views) for views in numbers["views"].values()}) == 3
+    assert all(isfinite(number) for run in runs for losses in run["losses"] for number in losses)
+
+
+def run() -> dict:
+    return rounded(fingerprint.train(fingerprint.settings("aca"), steps=2))
+
+
+def test_is_the_same_each_time():
+    before = run()
+    torch.rand(3)  # moves the global generator
+    assert run() == before
+
+
+def half(function: Callable) -> Callable:
+    return lambda *arguments, **options: 0.5 * function(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "change"),
+    [
+        (amoc, "info_nce", half(infonce.info_nce)),
+        (amoc, "maximise", lambda loss, images, **options: images),
+        (bank.Bank, "push", lambda self, keys: None),
+        (momentum.MomentumPair, "follow", lambda self, momentum: None),
+        (amoc, "unit", lambda network, images, name, unit=amoc.unit: unit(network, images, "clean")),
+    ],
+)
+def test_moves_with_the_behaviour(place, name, change, monkeypatch):
+    before = run()
+    monkeypatch.setattr(place, name, change)
+    assert run() != before

@@ -1,0 +1,367 @@
+"""Every stage, run as dvc.yaml runs it, in a project of a few images: what it writes, and from which settings."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+import typer
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from amoc.engine.files import digest, read_json
+from amoc.models.files import load_classifier, load_encoder, load_heads
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import records
+from stages import attack, fingerprint, paths, pretrain
+from tests.stages import tiny
+
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
+STAGES = (
+    *("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
+    *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
+    *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
+    *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
+    *("reports/table2@demo", "reports/table5@demo", "reports/table7@demo", "reports/claims@demo"),
+)
+RESULTS = [
+    ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
+    ("evaluate", "moco", ["stdev", "adev"], ["clean", "linf_pgd20"]),
+    ("attack", "standard", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_pgd20_peers", "linf_autoattack"]),
+    ("attack", "amoc_finetuned", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_pgd20_peers", "linf_autoattack"]),
+    ("attack", "amoc", ["last"], ["clean", "linf_pgd20", "linf_deepfool", "l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw"]),
+]
+
+
+class Recording:
+    """Settings that remember what was asked of them, as (name, arguments)."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self.asked: set[tuple[str, tuple]] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._params, name)
+        if not callable(value):
+            self.asked.add((name, ()))
+            return value
+
+        def ask(*arguments: Any) -> Any:
+            self.asked.add((name, arguments))
+            return value(*arguments)
+
+        return ask
+
+
+class Built:
+    """The tiny project, with what each stage wrote and asked of the settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = tiny.project(folder)
+        shutil.copy(tiny.ROOT / "dvc.yaml", folder)
+        with Repo.init(str(folder), no_scm=True) as repo:
+            repo.index.check_graph()
+            self.stages: dict[str, PipelineStage] = {stage.name: stage for stage in repo.index.stages}
+            self.graph = repo.index.graph
+        self.written: dict[str, set[str]] = {}
+        self.asked: dict[str, set[tuple[str, tuple]]] = {}
+
+    def run(self, name: str) -> None:
+        (self.folder / "data/demo/cifar10.safetensors").unlink() if name.startswith("data@") else None
+        before = tiny.contents(self.folder)
+        recording = Recording(Params.load(self.folder / "params.yaml"))
+        with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Params, "load", lambda: recording)
+            call(self.stages[name].cmd)
+        after = tiny.contents(self.folder)
+        self.written[name], self.asked[name] = after.keys() - before.keys(), recording.asked
+
+
+def call(command: str) -> None:
+    """Run `python -m stages.x ...` in this process."""
+    _, _, module, *arguments = command.split()
+    app = typer.Typer(add_completion=False)
+    app.command()(import_module(module).main)
+    app(arguments, standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def _short_autoattack() -> Iterator[None]:
+    put_back = tiny.shorten_autoattack()
+    yield
+    put_back()
+
+
+@pytest.fixture(scope="module")
+def built(_short_autoattack: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    project = Built(tmp_path_factory.mktemp("built"))
+    for name in STAGES:
+        project.run(name)
+    return project
+
+
+@pytest.fixture
+def here(built: Built, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(built.folder)
+    return built.folder
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_writes_what_dvc_yaml_says(built, name):
+    declared = {str(Path(out.fs_path).relative_to(built.folder)) for out in built.stages[name].outs}
+    assert built.written[name] == declared
+
+
+def test_no_state_is_left_to_resume(built):
+    assert tiny.contents(built.folder / ".checkpoints") == {}
+
+
+def test_another_run_elsewhere_gives_the_same_bytes(built, tmp_path):
+    """In another folder; clock files aside."""
+    again = Built(tmp_path)
+    for name in ("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "evaluate@demo-cifar10-amoc",
+                 "finetune@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"):  # fmt: skip
+        again.run(name)
+    for name in set().union(*again.written.values()):
+        if not name.endswith(".clock.json"):
+            assert (again.folder / name).read_bytes() == (built.folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "evaluate", "classify", "attack"])
+def test_only_clock_files_hold_times(built, stage):
+    clocks = sorted(built.folder.glob(f"results/**/{stage}/*.clock.json"))
+    assert clocks
+    for path in clocks:
+        clock = read_json(path)
+        assert {"seconds", "counts", "device", "threads", "torch", "python"} <= clock.keys()
+        assert clock["threads"] == 1 and all(seconds >= 0 for seconds in clock["seconds"].values())
+        measured = path.with_name(path.name.replace(".clock.json", ".json"))
+        kept = measured if measured.exists() else measured.with_suffix(".csv")
+        assert not any(word in kept.read_text() for word in ("second", "device", str(built.folder)))
+
+
+def test_weights_hold_no_times_or_paths(built):
+    for path in sorted(built.folder.glob("models/**/*.safetensors")):
+        header = path.read_bytes()[:20_000]
+        assert b"seconds" not in header and str(built.folder).encode() not in header
+
+
+# ---------------------------------------------------------------- settings
+
+
+@pytest.fixture(scope="module")
+def readers(built: Built) -> dict[str, set[str]]:
+    """Each leaf of params.yaml -> the stages that asked for something that another value of it changes."""
+    asked = set().union(*built.asked.values())
+    before = answers(tiny.settings(), asked)
+    found = {}
+    for leaf in tiny.leaves(tiny.settings()):
+        changed = changes(leaf, asked, before)
+        found[".".join(leaf)] = {name for name in STAGES if built.asked[name] & changed}
+    return found
+
+
+def changes(leaf: tuple[str, ...], asked: set[tuple[str, tuple]], before: dict) -> set[tuple[str, tuple]]:
+    """What is answered otherwise for the first other value of a leaf that is legal and makes a difference."""
+    for value in tiny.others(leaf):
+        try:
+            after = answers(tiny.changed(leaf, value), asked)
+        except Refusal:
+            continue
+        if changed := {question for question in asked if after[question] != before[question]}:
+            return changed
+    return set()
+
+
+def answers(raw: tiny.Raw, asked: set[tuple[str, tuple]]) -> dict[tuple[str, tuple], Any]:
+    """Raises Refusal if a value is not legal."""
+    params = Params(raw)
+    found = {}
+    for name, arguments in asked:
+        attribute = getattr(params, name)
+        found[name, arguments] = attribute(*arguments) if callable(attribute) else attribute
+    return found
+
+
+def tracked(stage: PipelineStage) -> set[str]:
+    return {key for dependency in stage.params for key in dependency.params}
+
+
+def lies_below(leaf: str, keys: set[str]) -> bool:
+    return any(leaf == key or leaf.startswith(f"{key}.") for key in keys)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_dvc_yaml_tracks_what_a_stage_reads(built, readers, name):
+    """Itself, or through a stage that it depends on, which then writes something else."""
+    upstream = nx.descendants(built.graph, built.stages[name])  # DVC's edges lead from a stage to what it needs
+    keys = set().union(*(tracked(stage) for stage in (built.stages[name], *upstream)))
+    assert [leaf for leaf, names in readers.items() if name in names and not lies_below(leaf, keys)] == []
+
+
+@pytest.mark.parametrize("group", sorted({name.partition("@")[0] for name in STAGES}))
+def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, group):
+    """Else an edit that changes nothing would run it again."""
+    names = {name for name in STAGES if name.partition("@")[0] == group}
+    keys = set().union(*(tracked(built.stages[name]) for name in names))
+    assert [key for key in keys if not any(names & readers[leaf] for leaf in readers if lies_below(leaf, {key}))] == []
+
+
+# ---------------------------------------------------------------- content
+
+
+def test_an_encoder_tells_where_it_comes_from(here):
+    for run, branch in (("amoc", "adv"), ("moco", "clean")):
+        _, about = load_encoder(paths.encoder("demo", "cifar10", run))
+        params = Params.load()
+        assert about["settings"] == params.pretraining("demo", "cifar10", run).plain()
+        assert about["engine"] == params.engine("demo").plain()
+        assert about["fingerprints"] == {"amoc": digest(paths.fingerprint("amoc"))}
+        assert (about["branch"], about["status"], about["epoch"], about["source"]) == (branch, "ok", 2, "digits")
+
+
+def test_a_network_and_its_twin_tell_where_they_come_from(here):
+    for twin in (False, True):
+        _, about = load_classifier(paths.classifier("demo", "cifar10", "standard", twin))
+        assert about["settings"] == Params.load().classifying("demo", "cifar10", "standard").plain()
+        assert about["fingerprints"] == {"classify": digest(paths.fingerprint("classify"))}
+        assert about["branch"] == "clean" and about["status"] == "ok"
+        assert about["epoch"] in (1, 2) if twin else about["epoch"] == 2
+
+
+def test_a_finetuned_network_tells_of_its_encoder(here):
+    _, encoder = load_encoder(paths.encoder("demo", "cifar10", "amoc"))
+    _, about = load_classifier(paths.classifier("demo", "cifar10", "amoc_finetuned"))
+    assert about["encoder"] == encoder and about["branch"] == encoder["branch"] == "adv"
+    assert about["fingerprints"].keys() == {"amoc", "classify"}
+
+
+def test_heads_tell_their_recipes(here):
+    heads, about = load_heads(paths.heads("demo", "cifar10", "amoc"))
+    params = Params.load()
+    assert list(heads) == ["adev", "stdev"]
+    assert about["recipes"] == {name: params.recipe("demo", name).plain() for name in heads}
+
+
+def test_a_curve_has_a_row_for_each_epoch(here):
+    for stage, names, column in (("pretrain", ("amoc", "moco"), "loss_variant"),
+                                 ("classify", ("standard", "amoc_finetuned"), "held_out_pgd")):  # fmt: skip
+        for name in names:
+            rows = list(csv.DictReader(paths.curve(stage, "demo", "cifar10", name).open()))
+            assert [row["epoch"] for row in rows] == ["1", "2"]
+            assert all(np.isfinite(float(row[key])) for row in rows for key in ("lr", "loss", column))
+
+
+@pytest.mark.parametrize(("kind", "name", "measured", "attacks"), RESULTS)
+def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attacks):
+    path = paths.result(kind, "demo", "cifar10", name)
+    record, params = records.read(path), Params.load()
+    assert (record.kind, record.profile, record.dataset, record.name) == (kind, "demo", "cifar10", name)
+    assert (record.source, record.train_images, record.test_images, record.status) == ("digits", 64, 24, "ok")
+    network = name in params.networks("cifar10")
+    settings = params.classifying if network else params.pretraining
+    content = read_json(path)
+    assert content["settings"] == settings("demo", "cifar10", name).plain()
+    assert content["evaluate"] == params.evaluate.plain()
+    probes = {"evaluate": ["stdev", "adev"], "attack": [] if network else ["adev"]}[kind]
+    assert content["recipes"] == {probe: params.recipe("demo", probe).plain() for probe in probes}
+    trained = {"standard": ["classify"], "amoc_finetuned": ["amoc", "classify"]}.get(name, ["amoc", "classify"])
+    assert record.fingerprints == {key: digest(paths.fingerprint(key)) for key in (*trained, "evaluate")}
+    assert sorted(record.measurements) == sorted(measured)
+    for outcomes in content["measurements"].values():
+        assert set(attacks) <= outcomes.keys()
+        for attack_name, outcome in outcomes.items():
+            expected = None if attack_name == "clean" else params.attack("demo", attack_name).plain()
+            assert outcome["attack"] == expected
+            assert outcome["n"] == ((expected or {}).get("images") or 24)
+
+
+def test_a_twin_is_attacked_by_what_both_suites_have(here):
+    attacked = records.read(paths.result("attack", "demo", "cifar10", "standard")).measurements
+    assert list(attacked["last"]).sort() == ["clean", *Params.load().suite("demo", "table5")].sort()
+    assert set(attacked["early_stopped"]) == {"clean", *Params.load().suite("demo", "early_stopped")}
+    attack.main("demo", "cifar10", "standard", suite="probe", output=Path("briefly"))
+    briefly = records.read("briefly" / paths.result("attack", "demo", "cifar10", "standard")).measurements
+    assert {name: sorted(outcomes) for name, outcomes in briefly.items()} == {
+        "last": ["clean", "linf_pgd20"],
+        "early_stopped": ["clean", "linf_pgd20"],
+    }
+    assert briefly["last"]["linf_pgd20"] == attacked["last"]["linf_pgd20"]
+
+
+def test_a_network_without_defence_is_held_against_its_attacks(here):
+    """The tiny attacks of these tests are weak, and the result says so; of a defended network it does not."""
+    undefended = read_json(paths.result("attack", "demo", "cifar10", "standard"))
+    assert "leaves more than half of an undefended model's images" in undefended["note"]
+    defended = read_json(paths.result("attack", "demo", "cifar10", "amoc_finetuned"))
+    assert "undefended" not in defended["note"]
+
+
+def test_a_probe_is_attacked_as_it_was_evaluated(here):
+    """The encoder and the head from files give what they gave in memory: stages.evaluate and stages.attack agree."""
+    evaluated = records.read(paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]
+    attacked = records.read(paths.result("attack", "demo", "cifar10", "amoc")).measurements["last"]
+    assert attacked["clean"] == evaluated["clean"] and attacked["linf_pgd20"] == evaluated["linf_pgd20"]
+
+
+def test_reports_show_what_was_measured(here):
+    result = records.read(paths.result("attack", "demo", "cifar10", "standard"))
+    metrics = read_json(Path("reports/table5/demo/metrics.json"))
+    assert metrics["standard"]["linf_pgd20"] == pytest.approx(result.measurements["last"]["linf_pgd20"].exact)
+    assert {"standard", "standard_early_stopped", "amoc", "amoc_finetuned"} <= metrics.keys()
+
+
+# ---------------------------------------------------------------- other ways to run them
+
+
+def test_a_trial_writes_elsewhere_and_trains_less(here, tmp_path):
+    before = tiny.contents(here)
+    pretrain.main("demo", "cifar10", "amoc", output=tmp_path, epochs=1, steps_per_epoch=2)
+    assert tiny.contents(here) == before
+    _, about = load_encoder(tmp_path / paths.encoder("demo", "cifar10", "amoc"))
+    assert about["epoch"] == 1
+    assert read_json(tmp_path / paths.clock("pretrain", "demo", "cifar10", "amoc"))["counts"]["images"] == 2 * 16
+
+
+@pytest.mark.parametrize("name", fingerprint.BEHAVIOURS)
+def test_a_fingerprint_is_small_rounded_and_reproducible(tmp_path, name):
+    for folder in ("one", "two"):
+        fingerprint.main(name, output=tmp_path / folder)
+    one, two = (tmp_path / folder / paths.fingerprint(name) for folder in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    assert len(one.read_bytes()) < 200_000
+    numbers = [value for value in tiny.values(read_json(one)) if isinstance(value, float)]
+    assert numbers == [float(f"{value:.6g}") for value in numbers]
+
+
+def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch, _short_autoattack):
+    def diverge(raw: tiny.Raw) -> None:
+        raw["runs"]["cifar10"] = {"amoc": {"method": "amoc", "optimizer": {"lr": 1e30}}}
+        raw["classifiers"]["cifar10"] = {"standard": {"recipe": "standard", "encoder": None, "seed": 1}}
+        raw["profiles"]["demo"]["recipes"]["standard"]["lr"] = 1e30
+
+    monkeypatch.chdir(tiny.project(tmp_path / "diverged", diverge))
+    for command in ("pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc", "attack demo cifar10 amoc",
+                    "classify demo cifar10 standard", "attack demo cifar10 standard",
+                    "report table5 demo", "report claims demo table5"):  # fmt: skip
+        call(f"python -m stages.{command}")
+    for kind, name in (("evaluate", "amoc"), ("attack", "amoc"), ("attack", "standard")):
+        record = records.read(paths.result(kind, "demo", "cifar10", name))
+        assert record.status == "nan" and "NaN" in record.note
+        assert all(outcomes == {} for outcomes in record.measurements.values())
+    assert "nan" in Path("reports/table5/demo/table5.md").read_text()
+    assert tiny.contents(Path(".checkpoints")) == {}
