@@ -61,7 +61,7 @@ def definition(variant: str, bank_adv: str) -> Definition:
 
 
 @pytest.fixture
-def make(tiny, generator, small_resnet) -> Callable[..., AMOC]:
+def make(tiny, generator) -> Callable[..., AMOC]:
     """A method in float64 and train mode, all of whose numbers are random: make("aca", enqueue="before")."""
 
     def method(variant: str, **changes) -> AMOC:

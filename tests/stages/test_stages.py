@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from tests.stages import tiny
 # pygtrie, which DVC uses, announces a change of its own
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
+Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
+
 STAGES = (
     *("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
@@ -45,11 +47,11 @@ RESULTS = [
 
 
 class Recording:
-    """Settings that remember what was asked of them, as (name, arguments)."""
+    """Settings that remember what was asked of them."""
 
     def __init__(self, params: Params) -> None:
         self._params = params
-        self.asked: set[tuple[str, tuple]] = set()
+        self.asked: set[Question] = set()
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._params, name)
@@ -75,7 +77,7 @@ class Built:
             self.stages: dict[str, PipelineStage] = {stage.name: stage for stage in repo.index.stages}
             self.graph = repo.index.graph
         self.written: dict[str, set[str]] = {}
-        self.asked: dict[str, set[tuple[str, tuple]]] = {}
+        self.asked: dict[str, set[Question]] = {}
 
     def run(self, name: str) -> None:
         (self.folder / "data/demo/cifar10.safetensors").unlink() if name.startswith("data@") else None
@@ -166,28 +168,24 @@ def test_weights_hold_no_times_or_paths(built):
 @pytest.fixture(scope="module")
 def readers(built: Built) -> dict[str, set[str]]:
     """Each leaf of params.yaml -> the stages that asked for something that another value of it changes."""
-    asked = set().union(*built.asked.values())
-    before = answers(tiny.settings(), asked)
+    raw, asked = tiny.settings(), set().union(*built.asked.values())
+    before = answers(raw, asked)
     found = {}
-    for leaf in tiny.leaves(tiny.settings()):
-        changed = changes(leaf, asked, before)
-        found[".".join(leaf)] = {name for name in STAGES if built.asked[name] & changed}
+    for leaf in tiny.leaves(raw):
+        after = next(legal(raw, leaf, asked), before)
+        differ = {question for question in asked if after[question] != before[question]}
+        found[".".join(leaf)] = {name for name in STAGES if built.asked[name] & differ}
     return found
 
 
-def changes(leaf: tuple[str, ...], asked: set[tuple[str, tuple]], before: dict) -> set[tuple[str, tuple]]:
-    """What is answered otherwise for the first other value of a leaf that is legal and makes a difference."""
-    for value in tiny.others(leaf):
-        try:
-            after = answers(tiny.changed(leaf, value), asked)
-        except Refusal:
-            continue
-        if changed := {question for question in asked if after[question] != before[question]}:
-            return changed
-    return set()
+def legal(raw: tiny.Raw, leaf: tuple[str, ...], asked: set[Question]) -> Iterator[dict[Question, Any]]:
+    """The answers with each other value of a leaf that the settings do not refuse."""
+    for value in tiny.others(leaf, raw):
+        with suppress(Refusal):
+            yield answers(tiny.changed(raw, leaf, value), asked)
 
 
-def answers(raw: tiny.Raw, asked: set[tuple[str, tuple]]) -> dict[tuple[str, tuple], Any]:
+def answers(raw: tiny.Raw, asked: set[Question]) -> dict[Question, Any]:
     """Raises Refusal if a value is not legal."""
     params = Params(raw)
     found = {}
@@ -292,7 +290,7 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
 
 def test_a_twin_is_attacked_by_what_both_suites_have(here):
     attacked = records.read(paths.result("attack", "demo", "cifar10", "standard")).measurements
-    assert list(attacked["last"]).sort() == ["clean", *Params.load().suite("demo", "table5")].sort()
+    assert set(attacked["last"]) == {"clean", *Params.load().suite("demo", "table5")}
     assert set(attacked["early_stopped"]) == {"clean", *Params.load().suite("demo", "early_stopped")}
     attack.main("demo", "cifar10", "standard", suite="probe", output=Path("briefly"))
     briefly = records.read("briefly" / paths.result("attack", "demo", "cifar10", "standard")).measurements

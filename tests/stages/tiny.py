@@ -80,7 +80,7 @@ def reproducible(folder: Path) -> dict[str, bytes]:
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The places of all that is not a mapping; an empty mapping counts as a leaf."""
+    """The places of all that is not a mapping; an empty one counts as a leaf."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
             yield from leaves(value, (*path, key))
@@ -88,9 +88,37 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield path
 
 
-def others(leaf: tuple[str, ...]) -> Iterator[Any]:
+OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words and nulls; of an attack's kind there are none
+    "affine": ({"degrees": 1.0, "translate": 0.1, "scale": [0.9, 1.1]},),
+    "architecture": ("resnet18", "resnet34"),
+    "attack_key": ("noisy",),
+    "attack_mode": ("train",),
+    "attacked_probe": ("stdev",),
+    "bank_adv": ("frozen",),
+    "blur": ({"probability": 0.5, "sigma": [0.1, 1.0]},),
+    "branch": ("clean",),
+    "crop_scale": ([0.5, 1.0],),
+    "device": ("auto", "cuda"),
+    "encoder": ("amoc", None),
+    "enqueue": ("before",),
+    "epochs": (3,),
+    "images": (7,),
+    "interpolation": ("bicubic",),
+    "linf": ("1/255",),
+    "norm": ("l2", "linf"),
+    "objective": ("trades", "alp"),
+    "precision": ("bfloat16", "float32"),
+    "recipe": ("trades",),
+    "source": ("cifar", "digits"),
+    "test": (5,),
+    "train": ("head", 5),
+    "variant": ("acc",),
+}
+
+
+def others(leaf: tuple[str, ...], raw: Raw) -> Iterator[Any]:
     """Values to try in the place of a leaf's own; which of them is legal the settings say."""
-    value = settings()
+    value = raw
     for key in leaf:
         value = value[key]
     match value:
@@ -100,31 +128,18 @@ def others(leaf: tuple[str, ...]) -> Iterator[Any]:
             yield from (value + 1, value + 2, value - 1)
         case float():
             yield from (0.9 * value, 1.1 * value)
-        case list():
-            yield value[:-1]  # of names, or of epochs
-            yield [value[0], 0.9 * value[1]] if len(value) == 2 and isinstance(value[1], float) else []
-        case {}:  # nothing is changed yet
-            yield from ({"lr": 0.01}, {"seed": 7}, {"images": 7})
+        case [float(), float()]:
+            yield [value[0], 0.9 * value[1]]
+        case list():  # of names, or of epochs
+            yield value[:-1]
         case _:
-            yield from (other for other in WORDS if other != value)
+            yield from (other for other in OTHERS.get(leaf[-1], ()) if other != value)
 
 
-def changed(leaf: tuple[str, ...], value: Any) -> Raw:
-    """The settings with another value in one place."""
-    raw = settings()
-    place = raw
-    for key in leaf[:-1]:
-        place = place[key]
-    place[leaf[-1]] = value
-    return raw
-
-
-WORDS = (
-    *(3, 0.5, "1/255", [0.5, 1.0], {"probability": 0.5, "sigma": [0.1, 1.0]}, "amoc", "moco", "stdev", "cpu", "cuda"),
-    *({"degrees": 1.0, "translate": 0.1, "scale": [0.9, 1.1]}, "acc", "adv", "frozen", "before", "noisy", "train", "eval"),
-    *("bicubic", "trades", "alp", "all", "head", "finetune_v1", "digits", "cifar", "resnet18", "float32", "bfloat16", "l2"),
-    *("small", "long"),
-)  # the values of params.yaml that are not numbers, or may be null
+def changed(raw: Raw, leaf: tuple[str, ...], value: Any) -> Raw:
+    """The settings with another value in one place; the rest is shared."""
+    key, *rest = leaf
+    return raw | {key: changed(raw[key], tuple(rest), value) if rest else value}
 
 
 def values(tree: Any) -> Iterator[Any]:
