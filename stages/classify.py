@@ -11,7 +11,7 @@ from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
-from amoc.engine.device import autocast, describe, device
+from amoc.engine.device import autocast, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.generators import generator
 from amoc.engine.interruption import interruptible
@@ -55,6 +55,7 @@ def main(
         cost = seconds_per_pass(classifier, to_float(pixels[: settings.recipe.batch_size].to(chosen)))
     needed = passes(settings.recipe, len(pixels), settings.early_stopping)
     announce(title, needed, cost, chosen, engine, anyway)
+    compile_in_place(chosen, engine, classifier.encoder)
 
     path, twin = (where / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:

@@ -13,7 +13,7 @@ from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
-from amoc.engine.device import autocast, describe, device
+from amoc.engine.device import autocast, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
 from amoc.models.files import save_encoder
@@ -51,6 +51,7 @@ def main(
     seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
     announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, engine, anyway)
 
+    compile_in_place(chosen, engine, method.pair.query.encoder, method.pair.key.encoder)
     path = where / paths.encoder(profile, dataset, run)
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
         with clock.phase("total"):

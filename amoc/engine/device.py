@@ -44,6 +44,16 @@ def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) ->
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
+def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Module) -> None:
+    """Let torch.compile fuse what the modules compute, if `engine.compile` says so; parameters and their names stay.
+
+    On a CPU it is left out: it needs a C++ compiler there, and gains little.
+    """
+    if engine.compile and device.type == "cuda":
+        for module in modules:
+            module.compile()
+
+
 def describe(device: torch.device) -> dict:
     """What a time was measured on, for clock files: device, CPU threads, versions of PyTorch and Python."""
     return {

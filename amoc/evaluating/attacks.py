@@ -31,7 +31,7 @@ class ImagewiseSlide(attacks.SparseL1DescentAttack):
 
 
 def build(settings: FoolboxSettings) -> attacks.Attack:
-    """The foolbox attack that the settings describe; what they do not say is foolbox's default, but for what is noted."""
+    """The foolbox attack that the settings describe; the rest is foolbox's default, except abort_early."""
     match settings:
         case ProjectedGradient():
             kind = PGD[settings.norm]
@@ -53,8 +53,10 @@ def build(settings: FoolboxSettings) -> attacks.Attack:
 def search(
     settings: FoolboxSettings, model: nn.Module, images: Tensor, labels: Tensor, *, seed: int
 ) -> tuple[Tensor, dict[str, str]]:
-    """What the attack makes of the images, clipped to its ball: an attack that looks for the smallest perturbation has
-    succeeded if the clipped image still fools.
+    """What the attack makes of the images, clipped to its ball.
+
+    So an attack that looks for the smallest perturbation succeeds if the clipped image still fools: foolbox's rule,
+    which the papers' numbers follow. Asking for a distance of at most epsilon would break fewer images.
 
     Args:
         model: images in [0, 1] -> logits (B, classes), in eval mode, without parameter gradients.

@@ -38,7 +38,7 @@ def search(
         checks say against the evaluation, by member and check.
 
     Raises:
-        ValueError: fewer than four classes, for which APGD-T's loss (their eq. 7) is not defined.
+        ValueError: fewer than four classes, for which APGD-T's loss, the targeted DLR, is not defined.
     """
     if classes < 4:
         raise ValueError(f"AutoAttack's targeted loss needs four classes, the model has {classes}")

@@ -133,7 +133,7 @@ def void_attacks(outcomes: Mapping[str, Outcome]) -> list[str]:
 
 
 def masked_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[str]:
-    """Sentences on images whose loss has no usable gradient: attacks by gradient are blind there (Athalye et al., 2018).
+    """Sentences on images whose loss has no usable gradient: there attacks are blind (Athalye et al., 2018).
 
     Args:
         model: in eval mode, without parameter gradients.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from amoc.engine.device import autocast, describe, device
+from amoc.engine.device import autocast, compile_in_place, describe, device
 from amoc.params import Engine
 from amoc.refusal import Refusal
 
@@ -103,3 +103,24 @@ def test_description_is_ready_for_json():
 def test_a_gpu_is_described_by_its_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the {device}")
     assert describe(torch.device("cuda"))["device"] == "the cuda"
+
+
+def test_compiling_is_for_gpus_and_keeps_parameter_names(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    engine = Engine(device="auto", precision="float32", compile=True, threads=0, longest_hours_on_cpu=6)
+    compile_in_place(torch.device("cpu"), engine, one, other)
+    compile_in_place(torch.device("cuda"), engine.model_copy(update={"compile": False}), one)
+    assert compiled == []
+    compile_in_place(torch.device("cuda"), engine, one, other)
+    assert compiled == [one, other]
+
+
+def test_a_compiled_module_computes_the_same_under_the_same_names():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+    names, inputs = list(module.state_dict()), torch.ones(1, 3)
+    before = module(inputs)
+    module.compile(backend="eager")
+    assert list(module.state_dict()) == names
+    assert torch.equal(module(inputs), before)

@@ -211,12 +211,11 @@ def test_dvc_yaml_tracks_what_a_stage_reads(built, readers, name):
     assert [leaf for leaf, names in readers.items() if name in names and not lies_below(leaf, keys)] == []
 
 
-@pytest.mark.parametrize("group", sorted({name.partition("@")[0] for name in STAGES}))
-def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, group):
-    """Else an edit that changes nothing would run it again."""
-    names = {name for name in STAGES if name.partition("@")[0] == group}
-    keys = set().union(*(tracked(built.stages[name]) for name in names))
-    assert [key for key in keys if not any(names & readers[leaf] for leaf in readers if lies_below(leaf, {key}))] == []
+@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith(("data", "reports"))])
+def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, name):
+    """Else an edit that changes nothing would run it again. (A group for several recipes has to track all of them.)"""
+    keys = tracked(built.stages[name])
+    assert [key for key in keys if not any(name in readers[leaf] for leaf in readers if lies_below(leaf, {key}))] == []
 
 
 # ---------------------------------------------------------------- content
@@ -259,7 +258,7 @@ def test_a_curve_has_a_row_for_each_epoch(here):
     for stage, names, column in (("pretrain", ("amoc", "moco"), "loss_variant"),
                                  ("classify", ("standard", "amoc_finetuned"), "held_out_pgd")):  # fmt: skip
         for name in names:
-            rows = list(csv.DictReader(paths.curve(stage, "demo", "cifar10", name).open()))
+            rows = list(csv.DictReader(paths.curve(stage, "demo", "cifar10", name).read_text().splitlines()))
             assert [row["epoch"] for row in rows] == ["1", "2"]
             assert all(np.isfinite(float(row[key])) for row in rows for key in ("lr", "loss", column))
 
@@ -319,7 +318,7 @@ def test_a_probe_is_attacked_as_it_was_evaluated(here):
 def test_reports_show_what_was_measured(here):
     result = records.read(paths.result("attack", "demo", "cifar10", "standard"))
     metrics = read_json(Path("reports/table5/demo/metrics.json"))
-    assert metrics["standard"]["linf_pgd20"] == pytest.approx(result.measurements["last"]["linf_pgd20"].exact)
+    assert metrics["standard"]["linf_pgd20"] == pytest.approx(result.measurements["last"]["linf_pgd20"].exact, abs=1e-4)
     assert {"standard", "standard_early_stopped", "amoc", "amoc_finetuned"} <= metrics.keys()
 
 

@@ -131,7 +131,7 @@ def others(leaf: tuple[str, ...], raw: Raw) -> Iterator[Any]:
         case [float(), float()]:
             yield [value[0], 0.9 * value[1]]
         case list():  # of names, or of epochs
-            yield value[:-1]
+            yield from (value[:-1], value[1:])
         case _:
             yield from (other for other in OTHERS.get(leaf[-1], ()) if other != value)
 

@@ -1,0 +1,313 @@
+"""What a person can get wrong: exit status 2, one sentence that names the place and what is allowed, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import urllib.error
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from amoc import datasets
+from amoc.engine.interruption import Interrupted, Stop
+from amoc.params import Params
+from stages import attack, classify, command, evaluate, paths, pretrain
+from tests.stages import tiny
+
+PRETRAIN, EVALUATE = "pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc"
+CLASSIFY, ATTACK = "classify demo cifar10 standard", "attack demo cifar10 standard"
+ENCODER = paths.encoder("demo", "cifar10", "amoc")
+HEADS = paths.heads("demo", "cifar10", "amoc")
+NETWORK = paths.classifier("demo", "cifar10", "standard")
+IMAGES = paths.data("demo", "cifar10")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project with an encoder, its probes and a whole network."""
+    folder = tiny.project(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        pretrain.main("demo", "cifar10", "amoc")
+        evaluate.main("demo", "cifar10", "amoc")
+        classify.main("demo", "cifar10", "standard")
+    return folder
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the current folder."""
+    monkeypatch.chdir(shutil.copytree(finished, tmp_path / "project"))
+    for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS", datasets.FOLDER_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    return Path.cwd()
+
+
+@pytest.fixture
+def refused(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], None]:
+    """Run a command that must be refused in a sentence that matches, and must leave every file as it was."""
+
+    def refused(words: str, sentence: str) -> None:
+        stage, *arguments = words.split()
+        monkeypatch.setattr(sys, "argv", [stage, *arguments])
+        before = tiny.contents(project)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            command.run(import_module(f"stages.{stage}").main)
+        said = capsys.readouterr().err
+        assert ending.value.code == 2
+        assert re.fullmatch(rf"{stage}: [^\n]*{sentence}[^\n]*\n", said), said
+        assert tiny.contents(project) == before
+
+    return refused
+
+
+# ---------------------------------------------------------------- params.yaml
+
+
+def put(*path: str, value: object) -> Callable[[], None]:
+    """Set a key of params.yaml."""
+
+    def edit() -> None:
+        file = Path("params.yaml")
+        raw = json.loads(file.read_text())
+        place = raw
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        file.write_text(json.dumps(raw))
+
+    return edit
+
+
+def write(path: str, content: str) -> Callable[[], object]:
+    return lambda: Path(path).write_text(content)
+
+
+SETTINGS = {
+    "unknown key": (put("pretrain", "amoc", "temprature", value=0.2), "unknown key pretrain.amoc.temprature.*temperature"),
+    "unknown section": (put("pretraining", value={}), "unknown key pretraining.*pretrain"),
+    "wrong type": (put("recipes", "adev", "epochs", value="many"), 'recipes.adev.epochs is "many".*whole number'),
+    "fraction": (put("evaluate", "batch_size", value=8.5), "evaluate.batch_size is 8.5.*whole number"),
+    "null": (put("pretrain", "amoc", "lambda", value=None), "pretrain.amoc.lambda is null.*0.*1"),
+    "epsilon": (put("profiles", "demo", "epsilon", "linf", value=8), "profiles.demo.epsilon.linf is 8.*up to 1, such as 8/255"),
+    "bank": (put("profiles", "demo", "scale", "bank_length", value=1 / 4096), "bank_length 8 .* batch_size 16"),
+    "method": (put("runs", "cifar10", "amoc", "method", value="simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
+    "branch": (put("pretrain", "amoc", "branch", value="both"), 'pretrain.amoc.branch is "both".*auto, clean or adv'),
+    "variant": (put("runs", "cifar10", "amoc", "variant", value="xyz"), 'runs.cifar10.amoc.variant is "xyz".*aca'),
+    "probe": (put("attacked_probe", value="finetune"), 'attacked_probe is "finetune".*stdev, adev'),
+    "no encoder": (put("classifiers", "cifar10", "standard", "encoder", value="acl"), 'standard.encoder is "acl".*amoc, moco'),
+    "architecture": (put("profiles", "demo", "model", "architecture", value="resnet18q"), "resnet18q.*resnet18.*resnet50"),
+    "all held out": (put("profiles", "demo", "early_stopping", "images", value=64), "early_stopping.images is 64.*63"),
+    "not YAML": (write("params.yaml", "profile: [demo"), "params.yaml line 1 is not valid YAML"),
+    "no file": (lambda: Path("params.yaml").unlink(), "params.yaml is missing.*folder"),
+}
+
+
+@pytest.mark.parametrize(("edit", "sentence"), SETTINGS.values(), ids=SETTINGS)
+def test_settings(refused, edit, sentence):
+    edit()
+    refused(CLASSIFY if "early_stopping" in sentence else PRETRAIN, sentence)
+
+
+def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
+    put("profiles", "demo", "epsilon", "l1", value=12)()
+    put("profiles", "demo", "epsilon", "l2", value=1.5)()
+    assert Params.load().epsilon("demo").l1 == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("pretrain demo cifar10 amok", "runs.cifar10 has no amok.*amoc, moco"),
+        ("pretrain demo cifar99 amoc", "runs has no cifar99.*cifar10"),
+        ("data demo cifar99", "the data set is 'cifar99', allowed is one of cifar10, cifar100"),
+        ("classify demo cifar10 amoc", "classifiers.cifar10 has no amoc.*standard, amoc_finetuned"),
+        ("attack demo cifar10 amok", "has no amok"),
+        (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
+        ("report table5 demo table2", "table5 reads results, not the reports table2"),
+        (f"{PRETRAIN} --epochs 1", "give --output a folder"),
+        (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
+    ],
+)
+def test_names_and_options(refused, words, sentence):
+    refused(words, sentence)
+
+
+def test_a_gpu_that_is_not_there(refused, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    put("profiles", "demo", "engine", "device", value="cuda")()
+    refused(PRETRAIN, "engine.device is cuda.*auto or cpu")
+
+
+# ---------------------------------------------------------------- files
+
+
+def remove(path: Path) -> Callable[[], None]:
+    return lambda: path.unlink()
+
+
+def truncate(path: Path) -> Callable[[], None]:
+    return lambda: os.truncate(path, path.stat().st_size - 100)
+
+
+def flip(path: Path) -> Callable[[], object]:
+    """One bit, in the last byte."""
+
+    def edit() -> None:
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+    return edit
+
+
+def replace(path: Path, other: Path) -> Callable[[], object]:
+    return lambda: shutil.copy(other, path)
+
+
+FILES = {
+    "images missing": (remove(IMAGES), PRETRAIN, f"{IMAGES} is missing.*stages.data"),
+    "images truncated": (truncate(IMAGES), CLASSIFY, f"{IMAGES} is truncated"),
+    "images altered": (flip(IMAGES), EVALUATE, f"{IMAGES} was altered"),
+    "images of another kind": (replace(IMAGES, ENCODER), ATTACK, f"{IMAGES} holds no data set"),
+    "too many images": (put("profiles", "demo", "data", "train", value=5000), "data demo cifar10", "data.train is 5000.*1437"),
+    "fingerprint": (remove(paths.fingerprint("amoc")), PRETRAIN, "fingerprints/amoc.json is missing.*stages.fingerprint amoc"),
+    "fingerprint of attacks": (remove(paths.fingerprint("evaluate")), ATTACK, "fingerprints/evaluate.json is missing"),
+    "encoder missing": (remove(ENCODER), EVALUATE, f"{ENCODER} is missing"),
+    "encoder truncated": (truncate(ENCODER), EVALUATE, f"{ENCODER} is not a complete safetensors file"),
+    "encoder for fine-tuning": (truncate(ENCODER), "classify demo cifar10 amoc_finetuned", f"{ENCODER} is not a complete"),
+    "encoder of another width": (put("profiles", "demo", "model", "width", value=4), EVALUATE, f"{ENCODER} .*width 2.* 4"),
+    "network as encoder": (replace(ENCODER, NETWORK), EVALUATE, f"{ENCODER} is not one of .* encoder files.*'classifier'"),
+    "network truncated": (truncate(NETWORK), ATTACK, f"{NETWORK} is not a complete safetensors file"),
+    "twin missing": (remove(NETWORK.with_suffix(".early_stopped.safetensors")), ATTACK, "early_stopped.safetensors is missing"),
+    "heads missing": (remove(HEADS), "attack demo cifar10 amoc", f"{HEADS} is missing"),
+    "heads of other probes": (
+        lambda: (put("probes", value=["robev", "stdev"])(), put("attacked_probe", value="robev")()),
+        "attack demo cifar10 amoc", f"{HEADS} has no head of robev, only of adev, stdev: .*stages.evaluate",
+    ),
+    "no result": (lambda: None, "report table5 demo", "results/demo/cifar10/attack/standard.json is missing.*stages.attack"),
+    "no report": (lambda: None, "report claims demo table5", "evaluate/moco.json is missing.*stages.evaluate"),
+    "damaged result": (
+        write("results/demo/cifar10/evaluate/amoc.json", "{"), "report claims demo table5", "evaluate/amoc.json is not JSON",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("edit", "words", "sentence"), FILES.values(), ids=FILES)
+def test_files(refused, edit, words, sentence):
+    edit()
+    refused(words, sentence)
+
+
+@pytest.mark.parametrize("folder", [None, "elsewhere"])
+def test_cifar_without_network(refused, project, monkeypatch, folder):
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise urllib.error.URLError("Network is unreachable")
+
+    monkeypatch.setattr(datasets, "urlopen", unreachable)
+    if folder:
+        (project / folder).mkdir()
+        monkeypatch.setenv(datasets.FOLDER_VARIABLE, folder)
+    places = f"{folder} nor in .data-cache" if folder else ".data-cache"
+    refused("data small cifar10", f"not in {places}.*unreachable.*AMOC_DATA_DIR.*cifar-10-batches-py or cifar-10-python.tar.gz")
+
+
+@pytest.mark.parametrize("words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, "data demo cifar10", "report table7 demo"])
+def test_a_full_disk(refused, monkeypatch, words):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    refused(words, "cannot write .*: No space left on device; make room")
+
+
+# ---------------------------------------------------------------- states
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Stop]:
+    yield Stop(15)
+
+
+@pytest.fixture
+def states(project: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two encoders of different seeds that were stopped at once: where their states are."""
+    found = []
+    for seed in (3, 2):
+        put("pretrain", "amoc", "seed", value=seed)()
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(pretrain, "interruptible", asked_to_stop)
+            pretrain.main("demo", "cifar10", "amoc")
+        found.append(*({*project.glob(".checkpoints/*/state.pt")} - {*found}))
+    return found[0], found[1]
+
+
+def test_a_state_of_other_settings(refused, states):
+    other, own = states
+    shutil.copy(other, own)
+    refused(PRETRAIN, "state.pt was saved with other settings or data; remove it")
+
+
+def test_a_damaged_state(refused, states):
+    truncate(states[1])()
+    refused(PRETRAIN, "state.pt is damaged .*; remove it")
+
+
+def test_two_at_once(refused, monkeypatch):
+    """The first is in the middle of its work when the second one starts."""
+
+    def meanwhile(*arguments: object, **options: object) -> None:
+        refused(PRETRAIN, f"pretrain-demo-cifar10-amoc-.* is running already: process {os.getpid()} on .*; wait for it")
+        raise Interrupted(15)
+
+    monkeypatch.setattr(pretrain, "pretrain", meanwhile)
+    with pytest.raises(Interrupted):
+        pretrain.main("demo", "cifar10", "amoc")
+
+
+# ---------------------------------------------------------------- cost
+
+
+@pytest.fixture
+def slow_paper(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's profile with the tiny network on few images, on a machine where a pass takes ten seconds."""
+
+    def begun(*arguments: object, **options: object) -> None:
+        raise AssertionError("it has begun")
+
+    settings = tiny.settings()["profiles"]["demo"]
+    for key in ("model", "data", "engine"):
+        put("profiles", "paper", key, value=settings[key])()
+    for folder in ("data", "models"):
+        shutil.copytree(f"{folder}/demo", f"{folder}/paper")
+    stages = {pretrain: "pretrain", evaluate: "train_classifier", classify: "train_classifier", attack: "measure"}
+    for stage, work in stages.items():
+        monkeypatch.setattr(stage, "seconds_per_pass", lambda model, images: 10.0)
+        monkeypatch.setattr(stage, work, begun)
+
+
+COSTLY = ["pretrain paper cifar10 amoc", "evaluate paper cifar10 amoc", "classify paper cifar10 standard",
+          "attack paper cifar10 standard"]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COSTLY)
+def test_days_on_a_cpu_by_accident(refused, slow_paper, words):
+    refused(words, rf"{words} would take about [\d,.]+ h on this CPU.*longest_hours_on_cpu allows 6 h.*--anyway")
+
+
+@pytest.mark.parametrize("words", COSTLY)
+def test_days_on_a_cpu_on_purpose(slow_paper, words):
+    stage, *names = words.split()
+    with pytest.raises(AssertionError, match="it has begun"):
+        import_module(f"stages.{stage}").main(*names, anyway=True)
