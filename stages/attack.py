@@ -67,11 +67,13 @@ def main(
             if stop.requested:
                 raise Interrupted(stop.signal)
 
+        one_network = len(set(identity["files"])) == 1  # the twin is the last epoch: what was found holds for both
         for name, network in subject.networks.items():
+            saved = state["saved"].get("last" if one_network else name)
             with clock.phase(f"attack {name}"):
                 measured[name] = measure(
                     network.to(chosen), test, labels, subject.suites[name], **params.evaluate.plain(),
-                    undefended=subject.undefended, saved=state["saved"].get(name), save=partial(save, name),
+                    undefended=subject.undefended, saved=saved, save=partial(save, name),
                 )  # fmt: skip
             print(f"{title} {name}: {measured[name]}", flush=True)
         about, recipes = subject.about, subject.recipes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
-from amoc.engine.files import digest, read_json
+from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
 from stages import fingerprint
 from tests.import_closure import closure
@@ -34,6 +35,7 @@ CODE = {  # the code that stages other than fingerprints depend on
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
 }
 REPORTS = {"amoc/reporting", "stages/report.py"}
+SMALL = ("results/", "reports/")  # committed
 
 
 class Graph:
@@ -44,10 +46,10 @@ class Graph:
         text = (ROOT / "params.yaml").read_text(encoding="utf-8")
         (folder / "params.yaml").write_text(re.sub(r"(?m)^profile: \w+", f"profile: {profile}", text), encoding="utf-8")
         self.profile, self.folder = profile, folder
-        with Repo.init(str(folder), no_scm=True) as repo:
+        with chdir(folder), Repo.init(no_scm=True) as repo:
             repo.index.check_graph()
             self.stages: dict[str, PipelineStage] = {stage.name: stage for stage in repo.index.stages}
-            self.asked_for = {name: [stage.name for stage in repo.stage.collect(name)] for name in groups(self.stages)}
+            self.reports = {group: [stage.name for stage in repo.stage.collect(group)] for group in self._report_groups()}
 
     def outs(self, stage: PipelineStage) -> set[str]:
         return {self._path(out.fs_path) for out in stage.outs}
@@ -59,9 +61,8 @@ class Graph:
     def _path(self, path: str) -> str:
         return str(Path(path).relative_to(self.folder))
 
-
-def groups(names: Any) -> set[str]:
-    return {name.partition("@")[0] for name in names}
+    def _report_groups(self) -> set[str]:
+        return {name.partition("@")[0] for name in self.stages if name.startswith("reports/")}
 
 
 def tracked(stage: PipelineStage) -> set[str]:
@@ -133,12 +134,12 @@ def test_the_other_stages_depend_on_behaviour_and_not_on_code(graph):
 
 def test_a_report_is_asked_for_by_its_name(graph):
     """`dvc repro reports/table5`; it reads small results only, and lies where it is called."""
-    for group in groups(graph.stages):
-        if group.startswith("reports/"):
-            assert graph.asked_for[group] == [f"{group}@{graph.profile}"]
-            stage = graph.stages[f"{group}@{graph.profile}"]
-            assert {str(Path(out).parent) for out in graph.outs(stage)} == {f"{group}/{graph.profile}"}
-            assert {Path(path).suffix for path in graph.files(stage) if not is_code(path)} <= {".json"}
+    assert len(graph.reports) >= 4
+    for group, found in graph.reports.items():
+        assert found == [f"{group}@{graph.profile}"]
+        stage = graph.stages[found[0]]
+        assert {str(Path(out).parent) for out in graph.outs(stage)} == {f"{group}/{graph.profile}"}
+        assert {Path(path).suffix for path in graph.files(stage) if not is_code(path)} <= {".json"}
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
@@ -159,13 +160,15 @@ def test_every_setting_of_the_profile_is_tracked(graph):
 # ---------------------------------------------------------------- DVC at work
 
 
-PAPER = {"cmd": "python -m stages.report table7 paper", "outs": [{"path": "reports/table7/paper/table7.md", "hash": "md5",
-         "md5": "0" * 32, "size": 1}]}  # fmt: skip
+PAPER = {  # as dvc.lock would record it
+    "cmd": "python -m stages.report table7 paper",
+    "outs": [{"path": "reports/table7/paper/table7.md", "hash": "md5", "md5": "0" * 32, "size": 1}],
+}
 
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project in which the cheap stages of the profile `demo` ran, beside one of `paper` that ran before."""
+    """A copy of the project in which the cheap stages of the profile `demo` ran, after one of `paper` on another day."""
     folder = tmp_path_factory.mktemp("reproduced")
     for name in ("amoc", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -175,21 +178,172 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         YAML().dump({"schema": "2.0", "stages": {"reports/table7@paper": PAPER}}, file)
     with chdir(folder), Repo.init(no_scm=True) as repo, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # stages call `python`
-        ran = repo.reproduce(["data", "reports/table2", "reports/table7"])
-        assert {stage.name for stage in ran} == {"data@demo-cifar10", "reports/table2@demo", "reports/table7@demo"}
+        ran = repo.reproduce(["reports/table2", "reports/table7"])
+        assert {stage.name for stage in ran} == {"reports/table2@demo", "reports/table7@demo"}
     yield folder
 
 
 def test_what_other_profiles_recorded_stays(reproduced):
-    recorded = YAML(typ="safe").load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    assert recorded.keys() == {"reports/table7@paper", "data@demo-cifar10", "reports/table2@demo", "reports/table7@demo"}
-    assert recorded["reports/table7@paper"] == PAPER
+    stages = YAML(typ="safe").load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    assert stages.pop("reports/table7@paper") == PAPER
+    assert stages.keys() == {"reports/table2@demo", "reports/table7@demo"}
 
 
-def stale(folder: Path) -> set[str]:
+@pytest.mark.parametrize(
+    ("leaf", "value", "stale"),
+    [
+        (None, None, set()),
+        (("attacks", "linf_pgd20", "steps"), 21, {"reports/table2"}),
+        (("profiles", "demo", "scale", "short"), 41, {"reports/table2", "reports/table7"}),
+        (("profiles", "small", "scale", "short"), 20, set()),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_changed_setting_makes_stale_what_reads_it(reproduced, monkeypatch, leaf, value, stale):
+    monkeypatch.chdir(reproduced)
+    before = Path("params.yaml").read_text(encoding="utf-8")
+    try:
+        if leaf is not None:
+            raw = tiny.changed(YAML(typ="safe").load(before), leaf, value)
+            Path("params.yaml").write_text(json.dumps(raw), encoding="utf-8")
+        assert stages_to_run(reproduced) == stale
+    finally:
+        Path("params.yaml").write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("amoc/reporting/words.py", {"reports/table2", "reports/table7"}),
+        ("amoc/pretraining/variants.py", {"reports/table7"}),
+        ("amoc/perturb.py", set()),
+    ],
+)
+def test_changed_code_makes_stale_what_depends_on_it(reproduced, file, stale):
+    before = (reproduced / file).read_bytes()
+    (reproduced / file).write_bytes(before + b"# more\n")
+    try:
+        assert stages_to_run(reproduced) == stale
+    finally:
+        (reproduced / file).write_bytes(before)
+
+
+def stages_to_run(folder: Path) -> set[str]:
+    """Of the cheap stages, by their group."""
     with chdir(folder), Repo() as repo:
-        return {name.partition("@")[0] for name in repo.status(["data", "reports/table2", "reports/table7"])}
+        return {name.partition("@")[0] for name in repo.status(["reports/table2", "reports/table7"])}
 
 
-def test_nothing_is_stale_after_a_run(reproduced):
-    assert stale(reproduced) == set()
+# ---------------------------------------------------------------- what is committed
+
+
+def recorded(project: Path) -> dict[str, str]:
+    """The files that dvc.lock records as outputs, with their md5."""
+    lock = project / "dvc.lock"
+    stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+
+
+def disagreements(project: Path, committed: set[str]) -> list[str]:
+    """Where the committed results are not those that dvc.lock, the fingerprints and params.yaml speak of."""
+    params, md5, said = Params.load(project / "params.yaml"), recorded(project), []
+
+    def hold(name: str, what: str, found: Any, expected: Any) -> None:
+        if found != expected:
+            said.append(f"{name}: {what} is {found!r}, not {expected!r}")
+
+    kept = {name for name in md5 if name.startswith(SMALL)}
+    said += [f"{name} is committed, but dvc.lock does not know it" for name in sorted(committed - kept)]
+    said += [f"{name} is in dvc.lock, but it is not committed" for name in sorted(kept - committed)]
+    for name in sorted(committed & kept):
+        if not (project / name).exists():
+            said.append(f"{name} is committed, but it is not there")
+            continue
+        hold(name, "its md5", digest(project / name), md5[name])
+        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)\.json", name):
+            profile, dataset, key = match.groups()
+            result = read_json(project / name)
+            settings = params.classifying if key in params.networks(dataset) else params.pretraining
+            hold(name, "settings", result["settings"], settings(profile, dataset, key).plain())
+            hold(name, "evaluate", result["evaluate"], params.evaluate.plain())
+            for behaviour, found in result["fingerprints"].items():
+                hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
+            for recipe, found in result["recipes"].items():
+                hold(name, f"recipe {recipe}", found, params.recipe(profile, recipe).plain())
+            for measured, outcomes in result["measurements"].items():
+                for attack, outcome in outcomes.items():
+                    expected = None if attack == "clean" else params.attack(profile, attack).plain()
+                    hold(name, f"attack {attack} of {measured}", outcome["attack"], expected)
+    return said
+
+
+def committed_files() -> set[str]:
+    """What git keeps of results/ and reports/; all that is there, where the project came without git."""
+    if not (ROOT / ".git").exists():
+        return {str(path.relative_to(ROOT)) for room in SMALL for path in (ROOT / room).rglob("*") if path.is_file()}
+    listed = subprocess.run(["git", "ls-files", *SMALL], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(listed.stdout.splitlines())
+
+
+def test_committed_results_are_those_of_the_lock_and_the_settings():
+    assert disagreements(ROOT, committed_files()) == []
+
+
+@pytest.mark.parametrize("graph", ["demo"], indirect=True)
+def test_the_demo_is_recorded_as_a_whole(graph):
+    small = {out for stage in graph.stages.values() for out in graph.outs(stage) if out.startswith(SMALL)}
+    assert small - recorded(ROOT).keys() == set()
+
+
+@pytest.fixture
+def consistent(tmp_path: Path) -> Path:
+    """A project with one result, as it should be."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    params = Params.load(ROOT / "params.yaml")
+    outcome = {"attack": params.attack("demo", "linf_pgd20").plain()}
+    result = {
+        "settings": params.pretraining("demo", "cifar10", "amoc").plain(),
+        "evaluate": params.evaluate.plain(),
+        "recipes": {"stdev": params.recipe("demo", "stdev").plain()},
+        "measurements": {"stdev": {"clean": {"attack": None}, "linf_pgd20": outcome}},
+    }
+    outs = ["results/fingerprints/amoc.json", "results/demo/cifar10/evaluate/amoc.json"]
+    write_json(tmp_path / outs[0], {"a": 1})
+    write_json(tmp_path / outs[1], {**result, "fingerprints": {"amoc": digest(tmp_path / outs[0])}})
+    lock = {"stages": {name: {"outs": [{"path": name, "md5": digest(tmp_path / name)}]} for name in outs}}
+    write_json(tmp_path / "dvc.lock", lock)
+    return tmp_path
+
+
+DISAGREEMENTS = {
+    "recipe": (("recipes", "stdev", "lr"), 0.2, "recipe stdev is"),
+    "run": (("runs", "cifar10", "amoc", "seed"), 7, "settings is"),
+    "profile": (("profiles", "demo", "scale", "short"), 41, "settings is"),
+    "attack": (("attacks", "linf_pgd20", "steps"), 21, "attack linf_pgd20 of stdev is"),
+    "evaluate": (("evaluate", "seed"), 2, "evaluate is"),
+}
+
+
+@pytest.mark.parametrize(("leaf", "value", "sentence"), DISAGREEMENTS.values(), ids=DISAGREEMENTS)
+def test_a_result_of_other_settings_is_found(consistent, leaf, value, sentence):
+    raw = YAML(typ="safe").load((consistent / "params.yaml").read_text(encoding="utf-8"))
+    committed = set(recorded(consistent))
+    assert disagreements(consistent, committed) == []
+    (consistent / "params.yaml").write_text(json.dumps(tiny.changed(raw, leaf, value)), encoding="utf-8")
+    (said,) = disagreements(consistent, committed)
+    assert f"results/demo/cifar10/evaluate/amoc.json: {sentence}" in said
+
+
+def test_a_result_of_another_lock_or_fingerprint_is_found(consistent):
+    committed = set(recorded(consistent))
+    fingerprint, result = sorted(committed, reverse=True)
+    assert disagreements(consistent, {result}) == [f"{fingerprint} is in dvc.lock, but it is not committed"]
+    (consistent / fingerprint).rename(consistent / "away")
+    assert disagreements(consistent, committed) == [f"{fingerprint} is committed, but it is not there"]
+    (consistent / "away").rename(consistent / fingerprint)
+    extra = result.replace("amoc", "moco")
+    assert disagreements(consistent, {*committed, extra}) == [f"{extra} is committed, but dvc.lock does not know it"]
+    changed = read_json(consistent / result)
+    write_json(consistent / result, {**changed, "fingerprints": {"amoc": "0" * 32}})
+    md5, said = disagreements(consistent, committed)
+    assert "its md5 is" in md5 and f"fingerprint amoc is '{'0' * 32}'" in said

@@ -1,6 +1,6 @@
 """Started by test_kills.py: runs stage commands in forked children and stops them at a chosen moment.
 
-A process of its own, because forking is only safe where nothing else runs; one for all, because importing torch is slow.
+A process of its own, because forking is only safe where nothing else runs; a single one, because torch loads slowly.
 It answers each line of stdin, a request, with a line of stdout, both in JSON:
 
     {"folder": the project's, "command": ["pretrain", "demo", ...], "signal": 9, "at": [name, 2], or null for never}

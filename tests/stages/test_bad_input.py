@@ -94,21 +94,31 @@ def write(path: str, content: str) -> Callable[[], object]:
     return lambda: Path(path).write_text(content)
 
 
+def demo(section: str, key: str, value: object) -> Callable[[], None]:
+    """Set a key of the profile."""
+    return put("profiles", "demo", section, key, value=value)
+
+
+def run(key: str, value: object) -> Callable[[], None]:
+    """Set a key of the encoder."""
+    return put("runs", "cifar10", "amoc", key, value=value)
+
+
 SETTINGS = {
-    "unknown key": (put("pretrain", "amoc", "temprature", value=0.2), "unknown key pretrain.amoc.temprature.*temperature"),
+    "unknown key": (run("temprature", 0.2), "unknown key runs.cifar10.amoc.temprature.*temperature"),
     "unknown section": (put("pretraining", value={}), "unknown key pretraining.*pretrain"),
     "wrong type": (put("recipes", "adev", "epochs", value="many"), 'recipes.adev.epochs is "many".*whole number'),
     "fraction": (put("evaluate", "batch_size", value=8.5), "evaluate.batch_size is 8.5.*whole number"),
     "null": (put("pretrain", "amoc", "lambda", value=None), "pretrain.amoc.lambda is null.*0.*1"),
-    "epsilon": (put("profiles", "demo", "epsilon", "linf", value=8), "profiles.demo.epsilon.linf is 8.*up to 1, such as 8/255"),
-    "bank": (put("profiles", "demo", "scale", "bank_length", value=1 / 4096), "bank_length 8 .* batch_size 16"),
-    "method": (put("runs", "cifar10", "amoc", "method", value="simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
+    "epsilon": (demo("epsilon", "linf", 8), "profiles.demo.epsilon.linf is 8.*up to 1, such as 8/255"),
+    "bank": (demo("scale", "bank_length", 1 / 4096), "bank_length 8 .* batch_size 16"),
+    "architecture": (demo("model", "architecture", "resnet18q"), "resnet18q.*resnet18.*resnet50"),
+    "all held out": (demo("early_stopping", "images", 64), "early_stopping.images is 64.*63"),
+    "method": (run("method", "simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
+    "variant": (run("variant", "xyz"), 'runs.cifar10.amoc.variant is "xyz".*aca'),
     "branch": (put("pretrain", "amoc", "branch", value="both"), 'pretrain.amoc.branch is "both".*auto, clean or adv'),
-    "variant": (put("runs", "cifar10", "amoc", "variant", value="xyz"), 'runs.cifar10.amoc.variant is "xyz".*aca'),
     "probe": (put("attacked_probe", value="finetune"), 'attacked_probe is "finetune".*stdev, adev'),
-    "no encoder": (put("classifiers", "cifar10", "standard", "encoder", value="acl"), 'standard.encoder is "acl".*amoc, moco'),
-    "architecture": (put("profiles", "demo", "model", "architecture", value="resnet18q"), "resnet18q.*resnet18.*resnet50"),
-    "all held out": (put("profiles", "demo", "early_stopping", "images", value=64), "early_stopping.images is 64.*63"),
+    "encoder": (put("classifiers", "cifar10", "standard", "encoder", value="acl"), 'encoder is "acl".*amoc, moco'),
     "not YAML": (write("params.yaml", "profile: [demo"), "params.yaml line 1 is not valid YAML"),
     "no file": (lambda: Path("params.yaml").unlink(), "params.yaml is missing.*folder"),
 }
@@ -176,32 +186,36 @@ def replace(path: Path, other: Path) -> Callable[[], object]:
     return lambda: shutil.copy(other, path)
 
 
+TWIN = paths.classifier("demo", "cifar10", "standard", twin=True)
+FINETUNE, PROBED = "classify demo cifar10 amoc_finetuned", "attack demo cifar10 amoc"
+TABLE, CLAIMS = "report table5 demo", "report claims demo table5"
+OTHER_PROBES = (put("probes", value=["robev", "stdev"]), put("attacked_probe", value="robev"))
+
 FILES = {
     "images missing": (remove(IMAGES), PRETRAIN, f"{IMAGES} is missing.*stages.data"),
     "images truncated": (truncate(IMAGES), CLASSIFY, f"{IMAGES} is truncated"),
     "images altered": (flip(IMAGES), EVALUATE, f"{IMAGES} was altered"),
-    "images of another kind": (replace(IMAGES, ENCODER), ATTACK, f"{IMAGES} holds no data set"),
-    "too many images": (put("profiles", "demo", "data", "train", value=5000), "data demo cifar10", "data.train is 5000.*1437"),
-    "fingerprint": (remove(paths.fingerprint("amoc")), PRETRAIN, "fingerprints/amoc.json is missing.*stages.fingerprint amoc"),
+    "no images": (replace(IMAGES, ENCODER), ATTACK, f"{IMAGES} holds no data set"),
+    "too many images": (demo("data", "train", 5000), "data demo cifar10", "data.train is 5000.*1437"),
+    "fingerprint": (remove(paths.fingerprint("amoc")), PRETRAIN, "amoc.json is missing.*stages.fingerprint amoc"),
     "fingerprint of attacks": (remove(paths.fingerprint("evaluate")), ATTACK, "fingerprints/evaluate.json is missing"),
     "encoder missing": (remove(ENCODER), EVALUATE, f"{ENCODER} is missing"),
     "encoder truncated": (truncate(ENCODER), EVALUATE, f"{ENCODER} is not a complete safetensors file"),
-    "encoder for fine-tuning": (truncate(ENCODER), "classify demo cifar10 amoc_finetuned", f"{ENCODER} is not a complete"),
-    "encoder of another width": (put("profiles", "demo", "model", "width", value=4), EVALUATE, f"{ENCODER} .*width 2.* 4"),
-    "network as encoder": (replace(ENCODER, NETWORK), EVALUATE, f"{ENCODER} is not one of .* encoder files.*'classifier'"),
+    "encoder to fine-tune": (truncate(ENCODER), FINETUNE, f"{ENCODER} is not a complete safetensors file"),
+    "another width": (demo("model", "width", 4), EVALUATE, f"{ENCODER} .*width 2.* 4"),
+    "no encoder": (replace(ENCODER, NETWORK), EVALUATE, f"{ENCODER} is not one of .* encoder files.*classifier"),
     "network truncated": (truncate(NETWORK), ATTACK, f"{NETWORK} is not a complete safetensors file"),
-    "twin missing": (remove(NETWORK.with_suffix(".early_stopped.safetensors")), ATTACK, "early_stopped.safetensors is missing"),
-    "heads missing": (remove(HEADS), "attack demo cifar10 amoc", f"{HEADS} is missing"),
+    "twin missing": (remove(TWIN), ATTACK, f"{TWIN} is missing"),
+    "heads missing": (remove(HEADS), PROBED, f"{HEADS} is missing"),
     "heads of other probes": (
-        lambda: (put("probes", value=["robev", "stdev"])(), put("attacked_probe", value="robev")()),
-        "attack demo cifar10 amoc", f"{HEADS} has no head of robev, only of adev, stdev: .*stages.evaluate",
+        lambda: [edit() for edit in OTHER_PROBES],
+        PROBED,
+        f"{HEADS} has no head of robev, only of adev, stdev: .*stages.evaluate",
     ),
-    "no result": (lambda: None, "report table5 demo", "results/demo/cifar10/attack/standard.json is missing.*stages.attack"),
-    "no report": (lambda: None, "report claims demo table5", "evaluate/moco.json is missing.*stages.evaluate"),
-    "damaged result": (
-        write("results/demo/cifar10/evaluate/amoc.json", "{"), "report claims demo table5", "evaluate/amoc.json is not JSON",
-    ),
-}  # fmt: skip
+    "no result": (lambda: None, TABLE, "results/demo/cifar10/attack/standard.json is missing.*stages.attack"),
+    "no report": (lambda: None, CLAIMS, "evaluate/moco.json is missing.*stages.evaluate"),
+    "damaged result": (write("results/demo/cifar10/evaluate/amoc.json", "{"), CLAIMS, "amoc.json is not JSON"),
+}
 
 
 @pytest.mark.parametrize(("edit", "words", "sentence"), FILES.values(), ids=FILES)
@@ -220,7 +234,8 @@ def test_cifar_without_network(refused, project, monkeypatch, folder):
         (project / folder).mkdir()
         monkeypatch.setenv(datasets.FOLDER_VARIABLE, folder)
     places = f"{folder} nor in .data-cache" if folder else ".data-cache"
-    refused("data small cifar10", f"not in {places}.*unreachable.*AMOC_DATA_DIR.*cifar-10-batches-py or cifar-10-python.tar.gz")
+    expected = "cifar-10-batches-py or cifar-10-python.tar.gz"
+    refused("data small cifar10", f"not in {places}.*unreachable.*{datasets.FOLDER_VARIABLE}.*{expected}")
 
 
 @pytest.mark.parametrize("words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, "data demo cifar10", "report table7 demo"])

@@ -1,4 +1,4 @@
-"""A stage that is killed, at whatever moment, goes on where its state was saved and writes the bytes of one never stopped."""
+"""A stage that is killed at any moment goes on where its state was saved, and writes what it would have written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ COMMANDS = {
 STEP = {"pretrain": "AMOC.step", "evaluate": "train_step", "classify": "train_step", "attack": "_attack"}
 LAST_WRITE = {"pretrain": "write_curve", "evaluate": "record", "classify": "write_curve", "attack": "write_json"}
 
-Ask = Callable[..., dict[str, Any]]
+Answer = dict[str, Any]  # of killed_stages.py
+Ask = Callable[..., Answer]
 every_stage = pytest.mark.parametrize("stage", COMMANDS)
 
 
@@ -43,12 +44,12 @@ class Rehearsed:
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
-    """Run a command of a project in a process of its own; `at` some moment a signal comes."""
+    """Run a stage of a project in a process of its own, in which `at` some moment a signal comes."""
     environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, HERE / "killed_stages.py"], env=environment, text=True, **pipes) as server:
 
-        def ask(folder: Path, stage: str, at: tuple[str, int] | None = None, number: int = signal.SIGKILL) -> dict[str, Any]:
+        def ask(folder: Path, stage: str, at: tuple[str, int] | None = None, number: int = signal.SIGKILL) -> Answer:
             request = {"folder": str(folder), "command": COMMANDS[stage], "at": at, "signal": number}
             print(json.dumps(request), file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
@@ -101,7 +102,7 @@ def assert_as_rehearsed(folder: Path, rehearsal: Rehearsed) -> None:
 @every_stage
 def test_killed_within_writes_and_elsewhere(ask, rehearsed, project, stage):
     moments = rehearsed[stage].moments
-    somewhere = random.Random(stage).randrange(1, len(moments) // 2)
+    somewhere = random.Random(stage).randrange(1, len(moments) // 4)
     chain = [("fsync", 1), ("replace", 2), ("", somewhere), (LAST_WRITE[stage], 1), ("Checkpoint.finish", 1)]
     for moment in chain:
         assert ask(project, stage, at=moment)["status"] == -signal.SIGKILL, moment

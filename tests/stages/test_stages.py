@@ -40,8 +40,8 @@ STAGES = (
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("evaluate", "moco", ["stdev", "adev"], ["clean", "linf_pgd20"]),
-    ("attack", "standard", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_pgd20_peers", "linf_autoattack"]),
-    ("attack", "amoc_finetuned", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_pgd20_peers", "linf_autoattack"]),
+    ("attack", "standard", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
+    ("attack", "amoc_finetuned", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
     ("attack", "amoc", ["last"], ["clean", "linf_pgd20", "linf_deepfool", "l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw"]),
 ]
 
@@ -335,14 +335,23 @@ def test_a_trial_writes_elsewhere_and_trains_less(here, tmp_path):
 
 
 @pytest.mark.parametrize("name", fingerprint.BEHAVIOURS)
-def test_a_fingerprint_is_small_rounded_and_reproducible(tmp_path, name):
+def test_a_fingerprint_is_the_committed_one(tmp_path, name):
+    """Up to what machines differ by; that its own bytes do not differ from run to run is for a slower test."""
+    fingerprint.main(name, output=tmp_path)
+    here, committed = (list(tiny.values(read_json(folder / paths.fingerprint(name)))) for folder in (tmp_path, tiny.ROOT))
+    assert len(here) == len(committed)
+    for mine, other in zip(here, committed, strict=True):
+        assert mine == (pytest.approx(other, rel=1e-3, abs=1e-4) if isinstance(other, float) else other)
+        assert not isinstance(mine, float) or mine == float(f"{mine:.6g}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", fingerprint.BEHAVIOURS)
+def test_a_fingerprint_is_the_same_in_every_run(tmp_path, name):
     for folder in ("one", "two"):
         fingerprint.main(name, output=tmp_path / folder)
     one, two = (tmp_path / folder / paths.fingerprint(name) for folder in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
-    assert len(one.read_bytes()) < 200_000
-    numbers = [value for value in tiny.values(read_json(one)) if isinstance(value, float)]
-    assert numbers == [float(f"{value:.6g}") for value in numbers]
 
 
 def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch, _short_autoattack):

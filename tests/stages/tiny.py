@@ -53,7 +53,7 @@ def settings() -> Raw:
 
 
 def project(folder: Path, edit: Callable[[Raw], object] = lambda raw: None) -> Path:
-    """A folder with params.yaml, edited, its images, and stand-ins for the fingerprints, of which only the md5 counts."""
+    """A folder with params.yaml, its images, and stand-ins for the fingerprints, of which only the md5 counts."""
     raw = settings()
     edit(raw)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,8 +75,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def reproducible(folder: Path) -> dict[str, bytes]:
     """The same for what stages write, without clock files, which hold times."""
-    ours, times = ("models/", "results/"), ".clock.json"
-    return {name: content for name, content in contents(folder).items() if name.startswith(ours) and not name.endswith(times)}
+    return {
+        name: content
+        for name, content in contents(folder).items()
+        if name.startswith(("models/", "results/")) and not name.endswith(".clock.json")
+    }
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -88,7 +91,7 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield path
 
 
-OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words and nulls; of an attack's kind there are none
+OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words and nulls
     "affine": ({"degrees": 1.0, "translate": 0.1, "scale": [0.9, 1.1]},),
     "architecture": ("resnet18", "resnet34"),
     "attack_key": ("noisy",),
