@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # before anything imports torch, and for the processes that tests start
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+# a shell that starts the tests in the background has them, and their children, ignore the Ctrl-C that some tests send
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 

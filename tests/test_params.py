@@ -231,6 +231,7 @@ def test_a_recipe_is_the_paper_then_every_then_its_own():
     raw = changed(
         ("profiles.demo.recipes.every", {"batch_size": 64, "lr": 0.2, "shift": {"pad": 1}}),
         ("profiles.demo.recipes.stdev", {"lr": 0.3}),
+        ("profiles.demo.recipes.adev", {}),
     )
     stdev, adev = (Params(raw).recipe("demo", name) for name in ("stdev", "adev"))
     assert (stdev.batch_size, stdev.lr, stdev.momentum, stdev.shift.plain()) == (64, 0.3, 0.9, {"pad": 1, "flip": 0.5})

@@ -80,14 +80,19 @@ class Built:
         self.asked: dict[str, set[Question]] = {}
 
     def run(self, name: str) -> None:
-        (self.folder / "data/demo/cifar10.safetensors").unlink() if name.startswith("data@") else None
+        """Run a stage as DVC does: what it wrote before is gone."""
+        for out in self.stages[name].outs:
+            Path(out.fs_path).unlink(missing_ok=True)
         before = tiny.contents(self.folder)
         recording = Recording(Params.load(self.folder / "params.yaml"))
         with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Params, "load", lambda: recording)
+            for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
+                patch.delenv(variable, raising=False)
             call(self.stages[name].cmd)
         after = tiny.contents(self.folder)
-        self.written[name], self.asked[name] = after.keys() - before.keys(), recording.asked
+        self.written[name] = {path for path, content in after.items() if before.get(path) != content}
+        self.asked[name] = recording.asked
 
 
 def call(command: str) -> None:
