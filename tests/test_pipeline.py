@@ -49,7 +49,7 @@ class Graph:
         with chdir(folder), Repo.init(no_scm=True) as repo:
             repo.index.check_graph()
             self.stages: dict[str, PipelineStage] = {stage.name: stage for stage in repo.index.stages}
-            self.reports = {group: [stage.name for stage in repo.stage.collect(group)] for group in self._report_groups()}
+            self.reports = {name: [stage.name for stage in repo.stage.collect(name)] for name in self._reports()}
 
     def outs(self, stage: PipelineStage) -> set[str]:
         return {self._path(out.fs_path) for out in stage.outs}
@@ -61,7 +61,7 @@ class Graph:
     def _path(self, path: str) -> str:
         return str(Path(path).relative_to(self.folder))
 
-    def _report_groups(self) -> set[str]:
+    def _reports(self) -> set[str]:
         return {name.partition("@")[0] for name in self.stages if name.startswith("reports/")}
 
 
@@ -168,7 +168,7 @@ PAPER = {  # as dvc.lock would record it
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project in which the cheap stages of the profile `demo` ran, after one of `paper` on another day."""
+    """A copy of the project in which cheap stages of the profile `demo` ran, and one of `paper` on another day."""
     folder = tmp_path_factory.mktemp("reproduced")
     for name in ("amoc", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

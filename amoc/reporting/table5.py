@@ -86,8 +86,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
 
 READING = """\
 Percent of the test images still right after the attack; 12 ep, b64: epochs and batch size. **Bold** and _underscored_
-are the best and second best last epochs. An early-stopped twin is the epoch that was best under PGD on held-out
-training images; it is not ranked.
+are the best and second best last epochs. An early-stopped twin is the epoch that was best on held-out
+training images, under PGD (Standard: clean); it is not ranked.
 """
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 

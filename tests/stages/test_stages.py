@@ -343,7 +343,8 @@ def test_a_trial_writes_elsewhere_and_trains_less(here, tmp_path):
 def test_a_fingerprint_is_the_committed_one(tmp_path, name):
     """Up to what machines differ by; that its own bytes do not differ from run to run is for a slower test."""
     fingerprint.main(name, output=tmp_path)
-    here, committed = (list(tiny.values(read_json(folder / paths.fingerprint(name)))) for folder in (tmp_path, tiny.ROOT))
+    files = (folder / paths.fingerprint(name) for folder in (tmp_path, tiny.ROOT))
+    here, committed = (list(tiny.values(read_json(file))) for file in files)
     assert len(here) == len(committed)
     for mine, other in zip(here, committed, strict=True):
         assert mine == (pytest.approx(other, rel=1e-3, abs=1e-4) if isinstance(other, float) else other)
