@@ -23,7 +23,7 @@ setup: .venv/.ready
 	    echo "Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
-	.venv/bin/uv pip install --python .venv/bin/python --requirement requirements.txt
+	.venv/bin/uv pip install --compile-bytecode --python .venv/bin/python --requirement requirements.txt
 	@touch $@
 
 demo: setup

@@ -24,8 +24,8 @@ from safetensors.numpy import save
 from tqdm import tqdm
 
 from amoc.engine.files import write_atomically
-from amoc.params import Data
 from amoc.refusal import Refusal
+from amoc.settings import Data
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10

@@ -8,381 +8,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
-from fractions import Fraction
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WrapValidator,
-    model_validator,
-)  # fmt: skip
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from amoc.pretraining.variants import VARIANTS, Branch
+from amoc.pretraining.variants import VARIANTS
 from amoc.refusal import Refusal
+from amoc.settings import (
+    ATTACKS,
+    METHODS,
+    Attack,
+    Classifying,
+    Data,
+    EarlyStopping,
+    Engine,
+    Epsilon,
+    Evaluate,
+    Model,
+    Pretraining,
+    Recipe,
+    Scale,
+    Settings,
+)
 
 PATH = Path("params.yaml")
 PROFILES = ("demo", "small", "paper")
 DATASETS = ("cifar10", "cifar100")
-METHODS = ("amoc",)
-
-# ---------------------------------------------------------------- numbers
-
-
-def _allowed(sentence: str) -> WrapValidator:
-    """Whatever is wrong with a value, the error says what is allowed."""
-
-    def check(value: Any, validate: Callable[[Any], Any]) -> Any:
-        try:
-            return validate(value)
-        except ValidationError:
-            raise ValueError(sentence) from None
-
-    return WrapValidator(check)
-
-
-def _ratio(value: Any) -> Any:
-    """'8/255' -> 0.03137...; anything else is left to the type check."""
-    if isinstance(value, str):
-        try:
-            return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ArithmeticError):
-            return value
-    return value
-
-
-def _tuple(value: Any) -> Any:
-    """YAML has lists."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError
-    return pair
-
-
-def _at_most_1(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[1] > 1:
-        raise ValueError
-    return pair
-
-
-Ratio = Annotated[float, BeforeValidator(_ratio)]
-Positive = Annotated[Ratio, Field(gt=0, allow_inf_nan=False), _allowed("a number above 0")]
-NotNegative = Annotated[Ratio, Field(ge=0, allow_inf_nan=False), _allowed("a number from 0 up")]
-Share = Annotated[Ratio, Field(ge=0, le=1), _allowed("a number from 0 to 1")]
-Momentum = Annotated[Ratio, Field(ge=0, lt=1), _allowed("a number from 0 to below 1")]
-Radius = Annotated[Ratio, Field(gt=0, le=1), _allowed("a number above 0 and up to 1, such as 8/255, in pixel units")]
-Whole = Annotated[int, Field(ge=0), _allowed("a whole number from 0 up")]
-Count = Annotated[int, Field(ge=1), _allowed("a whole number from 1 up")]
-Batch = Annotated[int, Field(ge=2), _allowed("a whole number from 2 up")]
-Seed = Annotated[int, Field(ge=0, lt=2**31), _allowed("a whole number from 0 to 2147483647")]
-Range = Annotated[
-    tuple[Positive, Positive], AfterValidator(_ordered), BeforeValidator(_tuple),
-    _allowed("two numbers above 0, the smaller one first"),
-]  # fmt: skip
-AreaRange = Annotated[
-    Range, AfterValidator(_at_most_1), _allowed("two shares of the area, above 0 and up to 1, the smaller one first")
-]
-Norm = Literal["linf", "l1", "l2"]
-
-
-class Settings(BaseModel):
-    """Immutable, complete, strict: an unknown key is an error and 8.0 is not an integer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-
-    def plain(self) -> dict:
-        """As JSON-ready values, with the names that params.yaml uses."""
-        return self.model_dump(mode="json", by_alias=True)
-
-
-# ---------------------------------------------------------------- what the batch goes through
-
-
-class Jitter(Settings):
-    """ColorJitter: factors from U(1 - s, 1 + s), hue shift from U(-hue, hue), the four operations in random order."""
-
-    probability: Share
-    brightness: Share
-    contrast: Share
-    saturation: Share
-    hue: Annotated[Ratio, Field(ge=0, le=0.5), _allowed("a number from 0 to 0.5")]
-
-
-class Blur(Settings):
-    """Gaussian blur with sigma (pixels) from U(sigma)."""
-
-    probability: Share
-    sigma: Range
-
-
-class Affine(Settings):
-    """Rotation by U(-degrees, degrees), shift by U(-translate, translate) of the size, zoom by U(scale)."""
-
-    degrees: Annotated[Ratio, Field(ge=0, le=180), _allowed("a number from 0 to 180")]
-    translate: Share
-    scale: Range
-
-
-class Views(Settings):
-    """The random views of contrastive learning; None leaves an operation out."""
-
-    crop_scale: AreaRange | None
-    interpolation: Literal["bilinear", "bicubic"]
-    jitter: Jitter | None
-    grayscale: Share
-    blur: Blur | None
-    flip: Share
-    affine: Affine | None
-
-
-class Shift(Settings):
-    """The classifier's augmentation: reflect-pad, random crop back to size, horizontal flip with this probability."""
-
-    pad: Whole
-    flip: Share
-
-
-class TrainingAttack(Settings):
-    """PGD inside training, Linf: steps of relative_step * epsilon. steps = 1 with relative_step 1 is FGSM."""
-
-    steps: Count
-    relative_step: Positive
-    random_start: bool
-
-
-# ---------------------------------------------------------------- what the profile sets
-
-
-class Data(Settings):
-    """Which images: scikit-learn's digits or CIFAR; the first `train` and `test` of them, None for all."""
-
-    source: Literal["digits", "cifar"]
-    train: Count | None
-    test: Count | None
-
-
-class Model(Settings):
-    """A timm ResNet with CIFAR stem; `width` channels in the first stage, doubled at each further stage."""
-
-    architecture: Annotated[str, Field(pattern=r"^resnet\d+[a-z]*$"), _allowed("a ResNet of timm, such as resnet18")]
-    width: Annotated[int, Field(ge=2, multiple_of=2), _allowed("an even number from 2 up")]
-
-
-class Epsilon(Settings):
-    """Radius of the ball for each norm, in pixel units: images lie in [0, 1]."""
-
-    linf: Radius
-    l1: Positive
-    l2: Positive
-
-
-class Engine(Settings):
-    """Where and how training runs. Evaluation always counts in float32."""
-
-    device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["float32", "bfloat16"]
-    compile: bool
-    threads: Whole  # 0: as many as there are
-    longest_hours_on_cpu: Positive  # a stage estimated to take longer is refused on a CPU
-
-
-class Scale(Settings):
-    """What short and long mean in epochs, and what batch sizes and bank lengths of the paper are multiplied by."""
-
-    short: Count
-    long: Count
-    batch_size: Positive
-    bank_length: Positive
-
-
-# ---------------------------------------------------------------- pre-training
-
-
-class Optimizer(Settings):
-    """SGD without Nesterov; the schedule warms up linearly for warmup_epochs, then a cosine to 0."""
-
-    lr: Positive
-    momentum: Momentum
-    weight_decay: NotNegative
-    warmup_epochs: Whole
-
-
-class Projector(Settings):
-    """Linear(features, hidden), ReLU, Linear(hidden, output)."""
-
-    hidden: Count
-    output: Count
-
-
-class Pretraining(Settings):
-    """Resolved settings of one encoder: every number is the one used."""
-
-    method: Literal[METHODS]
-    variant: Literal[tuple(VARIANTS)]
-    branch: Annotated[Branch, _allowed("auto, clean or adv")]
-    epochs: Annotated[int, Field(ge=1), _allowed("short, long or a whole number from 1 up")]
-    batch_size: Batch
-    bank_length: Count
-    temperature: Positive
-    lambda_: Annotated[Share, Field(alias="lambda")]
-    key_momentum: Share
-    bank_adv: Literal["moving", "frozen"]
-    enqueue: Literal["after", "before"]
-    attack_key: Literal["clean", "noisy"]
-    attack_mode: Literal["eval", "train"]
-    seed: Seed
-    attack: TrainingAttack
-    optimizer: Optimizer
-    projector: Projector
-    views: Views
-    model: Model
-    epsilon: Radius  # Linf
-
-    @model_validator(mode="after")
-    def _check(self) -> Pretraining:
-        if self.bank_length <= self.batch_size:  # a last image alone joins a batch
-            raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
-        if self.optimizer.warmup_epochs >= self.epochs:
-            warmup = self.optimizer.warmup_epochs
-            raise ValueError(f"optimizer.warmup_epochs {warmup} must be smaller than epochs {self.epochs}")
-        return self
-
-
-# ---------------------------------------------------------------- classifying
-
-
-class Recipe(Settings):
-    """Resolved settings of one way to train a classifier."""
-
-    objective: Literal["standard", "pgd_at", "alp", "trades"]
-    train: Literal["head", "all"]
-    epochs: Count
-    milestones: Annotated[tuple[int, ...], BeforeValidator(_tuple), _allowed("a list of whole numbers")]
-    batch_size: Batch
-    lr: Positive
-    momentum: Momentum
-    weight_decay: NotNegative
-    shift: Shift
-    beta: Positive | None
-    attack: TrainingAttack | None
-    epsilon: Radius  # Linf
-
-    @model_validator(mode="after")
-    def _check(self) -> Recipe:
-        for key, without in (("attack", ("standard",)), ("beta", ("standard", "pgd_at"))):
-            if (getattr(self, key) is None) != (self.objective in without):
-                needed = "be null" if self.objective in without else "be given, not null,"
-                raise ValueError(f"{key} must {needed} for the objective {self.objective}")
-        if any(a >= b for a, b in pairwise((0, *self.milestones, self.epochs + 1))):
-            raise ValueError(f"milestones {list(self.milestones)} must grow from 1 to at most epochs {self.epochs}")
-        return self
-
-
-class EarlyStopping(Settings):
-    """The twin is the epoch with the best PGD accuracy on `images` held-out training images.
-
-    It is looked at `every` so many epochs.
-    """
-
-    images: Count
-    every: Count
-    steps: Count
-    relative_step: Positive
-
-
-class Classifying(Settings):
-    """Resolved settings of one whole network: recipe, encoder run that it starts from (None: from scratch), twin."""
-
-    recipe_name: str
-    recipe: Recipe
-    encoder: str | None
-    seed: Seed
-    model: Model
-    early_stopping: EarlyStopping
-
-
-# ---------------------------------------------------------------- evaluating
-
-
-class _Attack(Settings):
-    norm: Norm
-    epsilon: Positive
-    images: Count | None = None  # the first so many test images; None for all
-
-
-class ProjectedGradient(_Attack):
-    """foolbox LinfPGD, L1PGD, L2PGD with random start."""
-
-    kind: Literal["pgd"]
-    steps: Count
-    relative_step: Positive
-
-
-class Slide(_Attack):
-    """foolbox SparseL1DescentAttack (SLIDE): the top 1 % of the gradient."""
-
-    kind: Literal["slide"]
-    norm: Literal["l1"]
-    steps: Count
-    relative_step: Positive
-
-
-class DeepFool(_Attack):
-    """foolbox LinfDeepFoolAttack / L2DeepFoolAttack."""
-
-    kind: Literal["deepfool"]
-    norm: Literal["linf", "l2"]
-    steps: Count
-    overshoot: Positive
-
-
-class CarliniWagner(_Attack):
-    """foolbox L2CarliniWagnerAttack."""
-
-    kind: Literal["carlini_wagner"]
-    norm: Literal["l2"]
-    steps: Count
-    lr: Positive
-    binary_search_steps: Count
-    initial_const: Positive
-
-
-class AutoAttack(_Attack):
-    """pyautoattack, version standard: APGD-CE, APGD-T, FAB-T, Square with so many queries."""
-
-    kind: Literal["autoattack"]
-    norm: Literal["linf", "l2"]
-    square_queries: Count
-
-
-Attack = ProjectedGradient | Slide | DeepFool | CarliniWagner | AutoAttack
-_ATTACKS: dict[str, type[Attack]] = {
-    "pgd": ProjectedGradient, "slide": Slide, "deepfool": DeepFool, "carlini_wagner": CarliniWagner,
-    "autoattack": AutoAttack,
-}  # fmt: skip
-
-
-class Evaluate(Settings):
-    """How test images are evaluated: the batch size is part of the result, the seed fixes random starts."""
-
-    batch_size: Count
-    seed: Seed
-
-
-# ---------------------------------------------------------------- the file
 
 _SECTIONS = (
     "profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites",
@@ -570,10 +226,10 @@ class Params:
         """Settings of an attack on the test images."""
         layers = (self._layer("attacks", name), self._layer("profiles", profile, "attacks", name, optional=True))
         merged, radius = merge(*(layer.values for layer in layers)), self.epsilon(profile)
-        kind = self._one_of(merged.get("kind"), _ATTACKS, f"attacks.{name}.kind")
-        norms = get_args(_ATTACKS[kind].model_fields["norm"].annotation)
+        kind = self._one_of(merged.get("kind"), ATTACKS, f"attacks.{name}.kind")
+        norms = get_args(ATTACKS[kind].model_fields["norm"].annotation)
         norm = self._one_of(merged.get("norm"), norms, f"attacks.{name}.norm")
-        return self._resolve(_ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
+        return self._resolve(ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
 
     def suite(self, profile: str, name: str) -> dict[str, Attack]:
         """The attacks of a suite, by name, in order."""

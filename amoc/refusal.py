@@ -1,5 +1,5 @@
-"""What the user can mend: bad settings, missing data, a file of another run. Reported as one sentence, never as a traceback."""
+"""What the user can mend: bad settings, missing data, a file of another run. One sentence, never a traceback."""
 
 
 class Refusal(Exception):
-    """An error whose message is complete: it names the key or file and what is allowed. Commands print it and exit with status 2."""
+    """An error whose message is complete: the key or file, and what is allowed. Commands print it and exit with 2."""

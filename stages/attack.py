@@ -23,8 +23,9 @@ from amoc.evaluating.measurement import Measurement, measure
 from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_encoder, load_heads
-from amoc.params import Attack, Params
+from amoc.params import Params
 from amoc.refusal import Refusal
+from amoc.settings import Attack
 from stages import command, paths
 from stages.results import doubts, record
 
@@ -54,7 +55,7 @@ def main(
     clock, title = Clock(), f"attack {profile} {dataset} {model}"
     cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
     needed = sum(passes(attacks, len(test), data.classes) for attacks in subject.suites.values())
-    announce(title, needed, cost, chosen, engine, anyway)
+    announce(title, needed, cost, chosen, anyway)
 
     measured: dict[str, Measurement] = {}
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:

@@ -54,7 +54,7 @@ def main(
     with autocast(chosen, engine.precision):
         cost = seconds_per_pass(classifier, to_float(pixels[: settings.recipe.batch_size].to(chosen)))
     needed = passes(settings.recipe, len(pixels), settings.early_stopping)
-    announce(title, needed, cost, chosen, engine, anyway)
+    announce(title, needed, cost, chosen, anyway)
     compile_in_place(chosen, engine, classifier.encoder)
 
     path, twin = (where / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))

@@ -21,7 +21,9 @@ ModelArgument = Annotated[str, typer.Argument(help="A whole network: a key of `c
 OutputOption = Annotated[
     Path | None, typer.Option("--output", help="Folder below which to write, instead of the project's own.")
 ]
-AnywayOption = Annotated[bool, typer.Option("--anyway", help="Start even if it would take too long on a CPU.")]
+AnywayOption = Annotated[
+    bool, typer.Option("--anyway", envvar="AMOC_ANYWAY", help="Start even if it would take too long on a CPU.")
+]
 
 MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
 

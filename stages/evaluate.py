@@ -52,7 +52,7 @@ def main(
     cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
     needed = sum(passes(recipe, len(train), None) for recipe in recipes.values())
     needed += len(recipes) * passes_of_attacks(suite, len(test), data.classes)
-    announce(title, needed, cost, chosen, engine, anyway)
+    announce(title, needed, cost, chosen, anyway)
 
     heads, measured, checkpoints = {}, {}, []
     with interruptible() as stop, clock.phase("total"), ExitStack() as held:

@@ -49,7 +49,7 @@ def main(
     with autocast(chosen, engine.precision):
         cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size].to(chosen)))
     seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
-    announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, engine, anyway)
+    announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, anyway)
 
     compile_in_place(chosen, engine, method.pair.query.encoder, method.pair.key.encoder)
     path = where / paths.encoder(profile, dataset, run)

@@ -23,8 +23,8 @@ from safetensors.numpy import load, save
 from sklearn.datasets import load_digits
 
 from amoc import datasets
-from amoc.params import Data
 from amoc.refusal import Refusal
+from amoc.settings import Data
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR_NAMES = ("cifar10", "cifar100")

@@ -14,8 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from amoc import datasets
-from amoc.params import DATASETS, PROFILES, AutoAttack, Params, Pretraining, merge
+from amoc.params import DATASETS, PROFILES, Params, merge
 from amoc.refusal import Refusal
+from amoc.settings import AutoAttack, Pretraining
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 SHIPPED = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))

@@ -10,9 +10,9 @@ from amoc.augment import to_float
 from amoc.engine.generators import generator
 from amoc.models.classifier import Classifier
 from amoc.models.norm import frozen, mode
-from amoc.params import EarlyStopping
 from amoc.perturb import maximise
 from amoc.refusal import Refusal
+from amoc.settings import EarlyStopping
 
 BATCH = 256  # images attacked at once in a look
 

@@ -16,7 +16,7 @@ from amoc.engine.generators import generator
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
-from amoc.params import EarlyStopping, Model, Recipe, Shift, TrainingAttack
+from amoc.settings import EarlyStopping, Model, Recipe, Shift, TrainingAttack
 
 MODEL = Model(architecture="resnet18", width=4)
 ATTACK = TrainingAttack(steps=2, relative_step=0.25, random_start=True)
@@ -33,8 +33,9 @@ def classifier(classes: int = 3) -> Classifier:
 def train(objective: str, trained: str, steps: int = 3) -> dict[str, Any]:
     """A few steps in float64: loss and right answers of each, then what the weights have become."""
     recipe = Recipe(
-        objective=objective, train=trained, epochs=3, milestones=(2,), batch_size=6, lr=0.1, momentum=0.9, weight_decay=0.001,
-        shift=Shift(pad=1, flip=0.5), beta=BETA[objective], attack=None if objective == "standard" else ATTACK, epsilon=0.1,
+        objective=objective, train=trained, epochs=3, milestones=(2,), batch_size=6, lr=0.1, momentum=0.9,
+        weight_decay=0.001, shift=Shift(pad=1, flip=0.5), beta=BETA[objective],
+        attack=None if objective == "standard" else ATTACK, epsilon=0.1,
     )  # fmt: skip
     network, labels = classifier().double().eval(), torch.arange(6) % 3
     part = network.head if trained == "head" else network
@@ -52,8 +53,9 @@ def fingerprint() -> dict[str, Any]:
     """Every objective for probes and whole networks, schedule, order and early stopping; plain numbers."""
     kept, held_out = hold_out(20, TWIN, seed=1)
     seen = look(classifier().eval(), pixels(6), torch.arange(6) % 3, TWIN, epsilon=0.1, seed=1)
+    parts = get_args(Recipe.model_fields["train"].annotation)
     return {
-        "steps": {trained: {objective: train(objective, trained) for objective in BETA} for trained in get_args(Recipe.model_fields["train"].annotation)},
+        "steps": {trained: {objective: train(objective, trained) for objective in BETA} for trained in parts},
         "schedule": [multistep(epoch, (3, 5), 0.1) for epoch in range(7)],
         "order": [part.tolist() for part in batches(kept, 5)],
         "early_stopping": {"held_out": held_out.tolist(), "looks": sorted(looks(TWIN, 5)), "seen": seen},

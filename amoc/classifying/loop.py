@@ -25,7 +25,7 @@ from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.classifier import Classifier
 from amoc.models.norm import frozen, mode, same
-from amoc.params import EarlyStopping, Recipe
+from amoc.settings import EarlyStopping, Recipe
 
 Precision = Literal["float32", "bfloat16"]
 Row = dict[str, Any]

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from amoc.params import Recipe
 from amoc.perturb import maximise
+from amoc.settings import Recipe
 
 Classify = Callable[[Tensor], Tensor]
 

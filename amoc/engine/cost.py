@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import median
 
 import torch
 
 from amoc.engine.clock import settled_now
 from amoc.engine.progress import say
-from amoc.params import Engine
 from amoc.refusal import Refusal
+
+LONGEST_HOURS_ON_CPU = 6
 
 
 @torch.no_grad()
@@ -34,12 +36,10 @@ def seconds_per_pass(model: torch.nn.Module, images: torch.Tensor) -> float:
     finally:
         for module, training in modes:
             module.training = training
-    return median(after - before for before, after in zip(times, times[1:])) / len(images)
+    return median(after - before for before, after in pairwise(times)) / len(images)
 
 
-def announce(
-    what: str, passes: float, seconds_per_pass: float, device: torch.device, engine: Engine, anyway: bool
-) -> None:
+def announce(what: str, passes: float, seconds_per_pass: float, device: torch.device, anyway: bool) -> None:
     """Print what the work will cost, before it starts.
 
     Args:
@@ -50,16 +50,15 @@ def announce(
         anyway: do not refuse.
 
     Raises:
-        Refusal: on a CPU it would take longer than `engine.longest_hours_on_cpu`.
+        Refusal: on a CPU it would take more than LONGEST_HOURS_ON_CPU.
     """
     seconds = passes * seconds_per_pass
     rounded = float(f"{passes:.2g}")  # an estimate has two digits
     say(f"{what}: about {rounded:,.0f} encoder passes, {_duration(seconds)} on {device.type}")
-    if device.type == "cpu" and not anyway and seconds > 3600 * engine.longest_hours_on_cpu:
+    if device.type == "cpu" and not anyway and seconds > 3600 * LONGEST_HOURS_ON_CPU:
         raise Refusal(
-            f"{what} would take about {seconds / 3600:,.1f} h on this CPU, and "
-            f"profiles.<p>.engine.longest_hours_on_cpu allows {engine.longest_hours_on_cpu:g} h; "
-            "use a GPU, raise that key, or give the option --anyway"
+            f"{what} would take about {seconds / 3600:,.1f} h on this CPU, and more than {LONGEST_HOURS_ON_CPU} h is "
+            "only begun there with the option --anyway or, under DVC, with AMOC_ANYWAY=1 in the environment"
         )
 
 

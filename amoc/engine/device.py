@@ -9,8 +9,8 @@ from typing import Literal
 
 import torch
 
-from amoc.params import Engine
 from amoc.refusal import Refusal
+from amoc.settings import Engine
 
 
 def device(engine: Engine) -> torch.device:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -21,3 +23,15 @@ def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu"
     """
     derived = hashlib.sha256(json.dumps([seed, *purpose]).encode()).digest()[:8]
     return torch.Generator(device).manual_seed(int.from_bytes(derived, "little"))
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Within the scope PyTorch's global CPU generator continues this one, which is on the CPU; then it is as before.
+
+    For layers, whose initialisation takes no generator. What is drawn from `generator` afterwards is something new.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(generator.get_state())
+        yield
+        generator.set_state(torch.get_rng_state())

@@ -9,7 +9,7 @@ from eagerpy import Tensor as AnyTensor
 from foolbox import attacks
 from torch import Tensor, nn
 
-from amoc.params import CarliniWagner, DeepFool, ProjectedGradient, Slide
+from amoc.settings import CarliniWagner, DeepFool, ProjectedGradient, Slide
 
 FoolboxSettings = ProjectedGradient | Slide | DeepFool | CarliniWagner
 

@@ -12,7 +12,7 @@ from pyautoattack import AutoAttack as Adversary
 from pyautoattack.checks import check_square_sr
 from torch import Tensor, nn
 
-from amoc.params import AutoAttack
+from amoc.settings import AutoAttack
 
 MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
 NORMS = {"linf": "Linf", "l2": "L2"}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amoc.evaluating.outcome import Outcome, union
-from amoc.params import Attack
+from amoc.settings import Attack
 
 ORDER = {"linf": torch.inf, "l1": 1, "l2": 2}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amoc.params import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
+from amoc.settings import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
 
 
 def passes(suite: Mapping[str, Attack], images: int, classes: int) -> float:

@@ -14,7 +14,7 @@ from amoc.evaluating import attacks
 from amoc.evaluating.outcome import union
 from amoc.evaluating.suite import run_suite
 from amoc.models.norm import frozen
-from amoc.params import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
+from amoc.settings import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
 
 CLASSES = 4  # the fewest that AutoAttack takes
 SUITE: dict[str, Attack] = {

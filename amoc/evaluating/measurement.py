@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amoc.evaluating.checks import NotFinite, masked_gradients, void_attacks
 from amoc.evaluating.suite import State, run_suite
 from amoc.models.norm import frozen
-from amoc.params import Attack
+from amoc.settings import Attack
 
 
 @dataclass(frozen=True)

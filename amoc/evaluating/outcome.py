@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amoc.params import Attack
+from amoc.settings import Attack
 
 
 @dataclass(frozen=True)

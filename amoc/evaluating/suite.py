@@ -16,7 +16,7 @@ from amoc.engine.progress import bar
 from amoc.evaluating import attacks, autoattack, checks
 from amoc.evaluating.outcome import Outcome
 from amoc.models.norm import frozen
-from amoc.params import Attack, AutoAttack
+from amoc.settings import Attack, AutoAttack
 
 State = dict[str, dict[str, Any]]
 # images (B, 3, H, W), labels (B,) -> what the attack found (B, 3, H, W), and what was said against it, by check

@@ -8,9 +8,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from amoc.engine.generators import drawing_from
 from amoc.models.norm import DualBatchNorm2d
-from amoc.params import Model
 from amoc.refusal import Refusal
+from amoc.settings import Model
 
 
 def resnet(architecture: str, width: int) -> nn.Module:
@@ -61,7 +62,6 @@ class Encoder(nn.Module):
 
 
 def fresh_encoder(model: Model, mean: Sequence[float], std: Sequence[float], generator: torch.Generator) -> Encoder:
-    """An encoder with new weights that depend on the generator's seed alone; the global generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
+    """An encoder with weights drawn from the generator; the global generator stays as it was."""
+    with drawing_from(generator):
         return Encoder(model.architecture, model.width, mean, std).to(memory_format=torch.channels_last)

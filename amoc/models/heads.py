@@ -7,14 +7,15 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from amoc.engine.generators import drawing_from
+
 
 def projector(features: int, hidden: int, output: int, generator: torch.Generator) -> nn.Sequential:
     """Linear, ReLU, Linear without norm: (B, features) -> (B, output), not yet of unit length (journal, section 4.1).
 
-    The weights depend on the generator's seed alone.
+    The weights are drawn from the generator.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
+    with drawing_from(generator):
         return nn.Sequential(
             OrderedDict(fc1=nn.Linear(features, hidden), relu=nn.ReLU(), fc2=nn.Linear(hidden, output))
         )

@@ -12,12 +12,12 @@ from torch.optim import Optimizer
 from amoc.models.encoder import Encoder
 from amoc.models.heads import projector
 from amoc.models.norm import branch, mode
-from amoc.params import Pretraining
 from amoc.perturb import maximise
 from amoc.pretraining.bank import Bank
 from amoc.pretraining.infonce import info_nce
 from amoc.pretraining.momentum import MomentumPair
 from amoc.pretraining.variants import VARIANTS, Branch
+from amoc.settings import Pretraining
 
 Views = dict[Branch, Tensor]  # the clean view of a batch and, where the variant has one, the perturbed view
 

@@ -14,12 +14,12 @@ from amoc.engine.batches import batches
 from amoc.engine.formula import pixels, summary
 from amoc.engine.generators import generator
 from amoc.models.encoder import fresh_encoder
-from amoc.params import Affine, Blur, Jitter, Model, Optimizer, Pretraining, Projector, Shift, TrainingAttack, Views
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.loop import build_method, features_of
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.pretraining.variants import VARIANTS
+from amoc.settings import Affine, Blur, Jitter, Model, Optimizer, Pretraining, Projector, Shift, TrainingAttack, Views
 
 MODEL = Model(architecture="resnet18", width=4)
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)

@@ -20,10 +20,10 @@ from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.encoder import Encoder, fresh_encoder
 from amoc.models.norm import branch, mode
-from amoc.params import Pretraining
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.schedule import warmup_cosine
+from amoc.settings import Pretraining
 
 METHODS = {"amoc": AMOC}  # a method: encoder, settings, generator -> .step(), .encoder, .pair.query, .passes()
 LOOKED_AT = 1000  # training images whose features are looked at for collapse

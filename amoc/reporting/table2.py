@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amoc.params import Params, TrainingAttack
+from amoc.params import Params
 from amoc.reporting import words
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.settings import TrainingAttack
 
 NAME = "table2"
 DATASET = "cifar10"

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from amoc.classifying import early_stopping
 from amoc.classifying.early_stopping import hold_out, look, looks
-from amoc.params import EarlyStopping
 from amoc.refusal import Refusal
+from amoc.settings import EarlyStopping
 
 
 def settings(**changes) -> EarlyStopping:

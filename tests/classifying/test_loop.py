@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from amoc.engine.interruption import Interrupted, Stop
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
 from amoc.models.norm import same
-from amoc.params import EarlyStopping, Recipe, Shift, TrainingAttack
+from amoc.settings import EarlyStopping, Recipe, Shift, TrainingAttack
 
 OBJECTIVES = ("standard", "pgd_at", "alp", "trades")
 BETA = {"standard": None, "pgd_at": None, "alp": 0.5, "trades": 6.0}
@@ -464,7 +465,7 @@ def test_saves_at_the_ends_of_epochs_are_as_rare_as_asked(monkeypatch):
     monkeypatch.setattr(loop, "monotonic", lambda: next(seconds))
 
     class Recorder:
-        saved: list[tuple[int, int]] = []
+        saved: ClassVar[list[tuple[int, int]]] = []
 
         def load(self) -> None:
             return None

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from amoc.classifying.objectives import alp, attack, divergence, outcome, pgd_at, standard, trades
-from amoc.params import Recipe, Shift, TrainingAttack
+from amoc.settings import Recipe, Shift, TrainingAttack
 
 LABELS = torch.tensor([2, 0, 1, 2, 1])
 BETA = {"standard": None, "pgd_at": None, "alp": 0.5, "trades": 6.0}

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from amoc.engine.device import autocast, compile_in_place, describe, device
-from amoc.params import Engine
 from amoc.refusal import Refusal
+from amoc.settings import Engine
 
 CPU = torch.device("cpu")
 
 
 def engine(**changes: object) -> Engine:
-    settings = {"device": "auto", "precision": "float32", "compile": False, "threads": 0, "longest_hours_on_cpu": 6.0}
+    settings = {"device": "auto", "precision": "float32", "compile": False, "threads": 0}
     return Engine(**(settings | changes))
 
 
@@ -109,7 +109,7 @@ def test_compiling_is_for_gpus_and_keeps_parameter_names(monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
     one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    engine = Engine(device="auto", precision="float32", compile=True, threads=0, longest_hours_on_cpu=6)
+    engine = Engine(device="auto", precision="float32", compile=True, threads=0)
     compile_in_place(torch.device("cpu"), engine, one, other)
     compile_in_place(torch.device("cuda"), engine.model_copy(update={"compile": False}), one)
     assert compiled == []

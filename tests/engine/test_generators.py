@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from amoc.engine.generators import generator
+from amoc.engine.generators import drawing_from, generator
 
 
 def draw(*arguments: int | str, count: int = 8) -> torch.Tensor:
@@ -60,6 +60,17 @@ def test_state_goes_through_a_checkpoint():
     resumed = generator(97, "something else")
     resumed.set_state(state)
     assert torch.equal(torch.randn(3, generator=resumed), expected)
+
+
+def test_layers_draw_from_a_generator_and_what_is_drawn_next_is_new():
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    given, expected = generator(100, "weights"), generator(100, "weights")
+    with drawing_from(given):
+        drawn = torch.rand(7)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(drawn, torch.rand(7, generator=expected))
+    assert torch.equal(torch.rand(7, generator=given), torch.rand(7, generator=expected))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from amoc.evaluating import attacks
-from amoc.params import AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
+from amoc.settings import AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
 
 PIXELS = 3 * 8 * 8
 DUAL = {"linf": 1, "l1": torch.inf, "l2": 2}  # distance to a hyperplane in a norm = margin / dual norm of its normal

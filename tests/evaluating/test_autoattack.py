@@ -10,7 +10,7 @@ from torch import nn
 from amoc.evaluating import autoattack
 from amoc.evaluating.fingerprint import images_and_labels, network
 from amoc.models.norm import frozen
-from amoc.params import AutoAttack
+from amoc.settings import AutoAttack
 
 
 def settings(norm: str = "linf", epsilon: float = 0.03, queries: int = 40) -> AutoAttack:

@@ -16,7 +16,7 @@ from amoc.evaluating.checks import (
     void_attacks,
 )
 from amoc.evaluating.outcome import Outcome
-from amoc.params import CarliniWagner, ProjectedGradient
+from amoc.settings import CarliniWagner, ProjectedGradient
 
 
 def pgd(norm: str, epsilon: float) -> ProjectedGradient:
@@ -138,7 +138,7 @@ def outcomes(clean: list[int], **attacked: tuple[str, list[int]]) -> dict[str, O
 
 def test_an_attack_cannot_repair_an_image():
     check_outcomes(outcomes([1, 0, 1, 1], a=("linf", [1, 0, 0, 1]), b=("l2", [0, 0])))
-    with pytest.raises(AssertionError, match="^b: .* wrong without attack"):
+    with pytest.raises(AssertionError, match=r"^b: .* wrong without attack"):
         check_outcomes(outcomes([1, 0, 1, 1], a=("linf", [1, 0, 0, 1]), b=("l2", [0, 1])))
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from amoc.evaluating.cost import passes
 from amoc.evaluating.fingerprint import SUITE, images_and_labels, network

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from amoc.engine.rounding import rounded
 from amoc.evaluating import attacks, fingerprint
-from amoc.params import AutoAttack
+from amoc.settings import AutoAttack
 
 FOOLBOX = {name: attack for name, attack in fingerprint.SUITE.items() if not isinstance(attack, AutoAttack)}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amoc.evaluating.outcome import Outcome, union
-from amoc.params import DeepFool
+from amoc.settings import DeepFool
 
 ATTACK = DeepFool(kind="deepfool", norm="l2", epsilon=0.5, steps=3, overshoot=0.02, images=11)
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from amoc.models.encoder import Encoder, fresh_encoder, resnet
 from amoc.models.norm import DualBatchNorm2d, branch, same
-from amoc.params import Model
 from amoc.refusal import Refusal
+from amoc.settings import Model
 
 MEAN, STD = (0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2617)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from amoc.models.norm import DualBatchNorm2d
-from amoc.params import Affine, Jitter, Model, Optimizer, Pretraining, Projector, TrainingAttack, Views
+from amoc.settings import Affine, Jitter, Model, Optimizer, Pretraining, Projector, TrainingAttack, Views
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from amoc.models.encoder import Encoder
 from amoc.models.norm import DualBatchNorm2d
-from amoc.params import Pretraining, TrainingAttack
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.variants import VARIANTS
+from amoc.settings import Pretraining, TrainingAttack
 
 
 @dataclass(frozen=True)

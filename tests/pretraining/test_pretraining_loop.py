@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
+from amoc.engine.generators import generator
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.models.encoder import resnet
 from amoc.models.norm import branch, same
-from amoc.params import Pretraining, TrainingAttack, Views
 from amoc.pretraining import loop
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.loop import Pretrained, build_method, features_of, pretrain
+from amoc.settings import Pretraining, TrainingAttack, Views
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 
@@ -183,6 +185,14 @@ def test_trial_is_a_beginning_of_the_schedule(settings, train):
     assert [row["lr"] for row in trained.curve] == pytest.approx([1e-4, 0.1])
     assert trained.curve[-1]["neighbour_accuracy"] is not None  # it is the last
     assert clock.plain()["counts"]["images"] == 8
+
+
+def test_projector_and_both_banks_have_random_numbers_of_their_own(settings):
+    method = build_method(settings, MEAN, STD)
+    clean, adversarial = method.banks["clean"].keys, method.banks["adv"].keys
+    first = torch.randn(clean.shape, generator=generator(settings.seed, "method"))  # where the projector begins
+    assert not torch.isclose(clean, F.normalize(first, dim=1)).any(dim=1).any()
+    assert not torch.isclose(clean, adversarial).any(dim=1).any()
 
 
 def test_same_seed_same_bytes_other_seed_other_run(settings, train):

@@ -33,7 +33,7 @@ def test_the_journals_marks(rows):
 
 def test_every_variant_of_the_code_is_there(rows):
     assert set(rows) == {*VARIANTS, "aca_frozen"}
-    assert list(rows)[0] == "aca"
+    assert next(iter(rows)) == "aca"
 
 
 def test_what_fills_the_adversarial_bank(rows):

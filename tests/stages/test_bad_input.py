@@ -318,7 +318,7 @@ COSTLY = ["pretrain paper cifar10 amoc", "evaluate paper cifar10 amoc", "classif
 
 @pytest.mark.parametrize("words", COSTLY)
 def test_days_on_a_cpu_by_accident(refused, slow_paper, words):
-    refused(words, rf"{words} would take about [\d,.]+ h on this CPU.*longest_hours_on_cpu allows 6 h.*--anyway")
+    refused(words, rf"{words} would take about [\d,.]+ h on this CPU, and more than 6 h .*--anyway.*AMOC_ANYWAY=1")
 
 
 @pytest.mark.parametrize("words", COSTLY)
@@ -326,3 +326,12 @@ def test_days_on_a_cpu_on_purpose(slow_paper, words):
     stage, *names = words.split()
     with pytest.raises(AssertionError, match="it has begun"):
         import_module(f"stages.{stage}").main(*names, anyway=True)
+
+
+@pytest.mark.parametrize("words", COSTLY)
+def test_days_on_a_cpu_on_purpose_where_dvc_gives_the_command(slow_paper, monkeypatch, words):
+    stage, *names = words.split()
+    monkeypatch.setattr(sys, "argv", [stage, *names])
+    monkeypatch.setenv("AMOC_ANYWAY", "1")
+    with pytest.raises(AssertionError, match="it has begun"):
+        command.run(import_module(f"stages.{stage}").main)

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from amoc import datasets
-from amoc.params import Data
+from amoc.settings import Data
 from stages import paths
 
 ROOT = Path(__file__).resolve().parents[2]
