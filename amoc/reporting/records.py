@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -148,6 +149,11 @@ class Record(_Read):
                     raise ValueError(f"{where}: attack must be {'null' if attack == 'clean' else 'its settings'}")
         return self
 
+    @property
+    def outcomes(self) -> list[tuple[str, Outcome]]:
+        """Every attack (or "clean") of every measurement."""
+        return [item for outcomes in self.measurements.values() for item in outcomes.items()]
+
     def outcome(self, measurement: str, attack: str) -> Outcome | None:
         """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
         return self.measurements.get(measurement, {}).get(attack)
@@ -190,6 +196,29 @@ def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESU
         if said != expected:
             raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
     return record
+
+
+def compare_alike(records: Iterable[Record]) -> None:
+    """A column compares only what was measured in the same way, on the same images, under the same linear protocols.
+
+    Raises:
+        Refusal: two of them differ; the sentence names both, and the command that measures one again.
+    """
+    first: dict[tuple[str, str], tuple[Record, Any]] = {}
+    for record in records:
+        hows: list[tuple[str, str, Any]] = [
+            (attack, "settings or images", (outcome.n, outcome.attack and outcome.attack.model_dump()))
+            for attack, outcome in record.outcomes
+        ]
+        hows += [(recipe, "settings", used.model_dump()) for recipe, used in record.recipes.items()]
+        for what, differing, how in hows:
+            other, before = first.setdefault((what, differing), (record, how))
+            if how != before:
+                command = f"python -m stages.{record.kind} {record.profile} {record.dataset} {record.name}"
+                raise Refusal(
+                    f"{what} of {record.name} was measured with other {differing} than that of {other.name}: "
+                    f"measure again with `{command}`, or the other one"
+                )
 
 
 def _sentence(failure: ValidationError) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
 from amoc.reporting.dot_plot import Entry, Panel, draw
@@ -62,9 +61,9 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     """
     lines = _lines(params, profile, results)
     counted = [line.record for line in lines if line.record is not None]
-    _alike(counted)
+    records.compare_alike(counted)
     images = max((record.test_images for record in counted), default=None)
-    used = {attack: outcome.attack for record in counted for attack, outcome in _outcomes(record) if outcome.attack}
+    used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
     columns = _columns(params, profile, used)
     comparing = profile == "paper"
     table = Table("Model", columns, tuple(_row(line, columns, comparing) for line in lines), images)
@@ -164,10 +163,6 @@ def _cell(line: Line, attack: str, comparing: bool) -> Cell:
     return Cell(published=printed, published_notes=notes, missing=missing)
 
 
-def _outcomes(record: Record) -> list[tuple[str, records.Outcome]]:
-    return [item for outcomes in record.measurements.values() for item in outcomes.items()]
-
-
 def _title(used: Mapping[str, UsedAttack]) -> str:
     """Of the picture, with the radius of its attacks once they were measured."""
     radii = sorted({words.radius(used[panel.column].epsilon) for panel in DRAWN if panel.column in used})
@@ -186,17 +181,3 @@ def _entries(lines: Sequence[Line], rows: Sequence[Row]) -> tuple[Entry, ...]:
             entries.append(Entry(line.key, name.rstrip(","), notes, found[line.key], found.get(f"{line.key}_{TWIN}")))
     return tuple(entries)
 
-
-def _alike(counted: list[Record]) -> None:
-    """A column compares models only if all were attacked in the same way, on the same images."""
-    first: dict[str, tuple[Record, tuple]] = {}
-    for record in counted:
-        for attack, outcome in _outcomes(record):
-            how = (outcome.n, outcome.attack.model_dump() if outcome.attack else None)
-            other, before = first.setdefault(attack, (record, how))
-            if how != before:
-                command = f"python -m stages.attack {record.profile} {record.dataset} {record.name}"
-                raise Refusal(
-                    f"{attack} of {record.name} was measured with other settings or images than that of {other.name}: "
-                    f"measure again with `{command}`, or the other one"
-                )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ class Column:
     heading: str
     legend: str = ""
     digits: int = 2  # decimals shown; two values are equal when they are shown equal
+    significant: bool = False  # digits are significant ones instead: for p-values, whose size is what they say
     ranked: bool = False  # the best and second best (the highest) are marked
     accuracy: bool = False  # percent of n images: the CSV gives n and an interval too
 
@@ -31,6 +33,7 @@ class Cell:
 
     value: Value = None
     n: int | None = None  # images asked, for an accuracy
+    deviation: float | None = None  # standard deviation, where the value is a mean over seeds
     published: float | None = None
     shown: str | None = None  # in place of the number's decimals: 8/255
     missing: str = NOT_MEASURED
@@ -79,27 +82,38 @@ class Table:
 
 
 def metrics(table: Table) -> dict[str, dict[str, float | None]]:
-    """Row key -> column -> number, None where nothing was measured. Columns of words are left out."""
+    """Row key -> column -> number, None where nothing was measured. Columns of words are left out.
+
+    The standard deviation of a mean is the column <column>_std of its row.
+    """
     columns = [column for column in table.columns if not any(isinstance(c.value, str) for c in table.cells(column))]
-    return {row.key: {column.key: _rounded(table.cell(row, column).number) for column in columns} for row in table.rows}
+    numbers: dict[str, dict[str, float | None]] = {}
+    for row in table.rows:
+        cells = {column: table.cell(row, column) for column in columns}
+        own = {column.key: _rounded(column, cell.number) for column, cell in cells.items()}
+        repeated = {column: cell.deviation for column, cell in cells.items() if cell.deviation is not None}
+        numbers[row.key] = own | {f"{column.key}_std": _rounded(column, std) for column, std in repeated.items()}
+    return numbers
 
 
 def to_csv(table: Table) -> str:
     """One line per row, empty where nothing was measured.
 
-    Each accuracy is followed by n and the ends of its Wilson 95 % interval, and, in a column of which numbers were
-    published, by the published one and by ours minus it.
+    Each accuracy is followed by n and the ends of its Wilson 95 % interval; in a column that has means over seeds, by
+    their standard deviation; and, in a column of which numbers were published, by the published one and ours minus it.
     """
     header, lines = ["key", "label"], [[row.key, row.label] for row in table.rows]
     for column in table.columns:
-        compared = _compared(table, column)
+        compared, repeated = _compared(table, column), any(c.deviation is not None for c in table.cells(column))
         header += [column.key]
         header += [f"{column.key}_{name}" for name in ("n", "low", "high") if column.accuracy]
+        header += [f"{column.key}_std"] if repeated else []
         header += [f"{column.key}_{name}" for name in ("published", "difference") if compared]
         for line, cell in zip(lines, table.cells(column), strict=True):
-            line += [_plain(cell.value)]
-            line += [_plain(value) for value in (cell.n, *cell.interval) if column.accuracy]
-            line += [_plain(value) for value in (cell.published, _difference(cell)) if compared]
+            line += [_plain(column, cell.value)]
+            line += [_plain(column, value) for value in (cell.n, *cell.interval) if column.accuracy]
+            line += [_plain(column, cell.deviation)] if repeated else []
+            line += [_plain(column, value) for value in (cell.published, _difference(cell)) if compared]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *lines])
     return text.getvalue()
@@ -179,10 +193,13 @@ def _shown(column: Column, cell: Cell, mark: str) -> str:
         return "yes" if cell.value else "no"
     if isinstance(cell.value, str):
         return cell.value
-    return f"{mark}{cell.shown or _fixed(column, cell.value)}{mark}"
+    spread = "" if cell.deviation is None else f" ± {_fixed(column, cell.deviation)}"
+    return f"{mark}{cell.shown or _fixed(column, cell.value)}{mark}{spread}"
 
 
 def _fixed(column: Column, value: float | None, sign: str = "") -> str:
+    if column.significant:
+        return "" if value is None else f"{value:{sign}.{column.digits}g}"
     return "" if value is None else f"{round(value, column.digits) + 0.0:{sign}.{column.digits}f}"  # + 0.0: no -0.00
 
 
@@ -190,17 +207,24 @@ def _difference(cell: Cell) -> float | None:
     return None if cell.number is None or cell.published is None else cell.number - cell.published
 
 
-def _rounded(value: float | None) -> float | None:
-    """Four decimals: finer than one image in ten thousand, and the same text on every machine."""
-    return None if value is None else round(value, 4)
+def _rounded(column: Column, value: float | None) -> float | None:
+    """Four decimals: finer than one image in ten thousand, and the same text on every machine. (Or significant ones.)
+
+    None for an infinity, which JSON cannot say.
+    """
+    if value is None or math.isinf(value):
+        return None
+    return float(f"{value:.4g}") if column.significant else round(value, 4)
 
 
-def _plain(value: Value) -> str:
+def _plain(column: Column, value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else f"{round(value, 4):.12g}"
+    if isinstance(value, str) or math.isinf(value):
+        return str(value)
+    return f"{_rounded(column, value):.12g}"
 
 
 def _aligned(lines: list[list[str]], left: list[bool]) -> list[str]:
