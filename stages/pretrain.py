@@ -16,6 +16,7 @@ from amoc.engine.curves import write_curve
 from amoc.engine.device import autocast, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
+from amoc.engine.peak import flops_per_pass, matmul_flops_per_second
 from amoc.models.files import save_encoder
 from amoc.params import Params
 from amoc.pretraining.loop import build_method, pretrain
@@ -50,6 +51,11 @@ def main(
         cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size].to(chosen)))
     seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
     announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, anyway)
+    speed = {
+        "precision": engine.precision,
+        "flops_per_image": round(method.passes() * flops_per_pass(method.encoder, (3, *pixels.shape[1:3]))),
+        "matmul_flops_per_second": round(matmul_flops_per_second(chosen, engine.precision)),
+    }  # before compiling, and while nothing else runs on the device
 
     compile_in_place(chosen, engine, method.pair.query.encoder, method.pair.key.encoder)
     path = where / paths.encoder(profile, dataset, run)
@@ -61,7 +67,7 @@ def main(
             )  # fmt: skip
         save_encoder(path, method.encoder, {**about, "status": trained.status, "epoch": len(trained.curve)})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)
-        times = {**clock.plain(), **describe(chosen), "epochs": len(trained.curve)}
+        times = {**clock.plain(), **describe(chosen), **speed, "epochs": len(trained.curve)}
         write_json(where / paths.clock("pretrain", profile, dataset, run), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {len(trained.curve)} epochs")
