@@ -1,4 +1,4 @@
-"""python -m stages.report NAME PROFILE: a table or the claims -> reports/NAME/PROFILE/, and onto the terminal."""
+"""python -m stages.report NAME PROFILE: a table, figure or claims -> reports/NAME/PROFILE/, and onto the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from amoc.reporting import reports
 from amoc.reporting.reports import Report
 from stages import command
 
-Name = Literal["table2", "table5", "table7", "claims"]
+Name = Literal["table2", "table3", "table4", "table5", "table7", "table8", "figure3", "claims", "all_claims"]
+CLAIMS = ("claims", "all_claims")
 
 
 def main(
@@ -20,13 +21,13 @@ def main(
     profile: command.ProfileArgument,
     given: Annotated[list[str] | None, typer.Argument(help="For claims: the reports whose numbers to judge.")] = None,
 ) -> None:
-    """Make a report from small results: <name>.md, <name>.csv, metrics.json; of table5 also a picture, .svg and .png.
+    """Make a report from small results: <name>.md, <name>.csv, metrics.json; and if it has a picture, .svg and .png.
 
     Needs no weights, no images and no GPU.
     """
     params = Params.load()
-    if given and name != "claims":
-        raise Refusal(f"{name} reads results, not the reports {', '.join(given)}: only claims takes reports")
+    if given and name not in CLAIMS:
+        raise Refusal(f"{name} reads results, not the reports {', '.join(given)}: only {' and '.join(CLAIMS)} do")
     report = _build(params, name, profile, given or [])
     written = reports.write(report)
     print(report.markdown)
@@ -40,6 +41,14 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import table2
 
             return table2.build(params, profile)
+        case "table3" | "table8":
+            from amoc.reporting import encoders, table3, table8
+
+            return encoders.build(params, profile, {"table3": table3, "table8": table8}[name].TABLE)
+        case "table4":
+            from amoc.reporting import table4
+
+            return table4.build(params, profile)
         case "table5":
             from amoc.reporting import table5
 
@@ -48,10 +57,14 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import table7
 
             return table7.build(params, profile)
-        case "claims":
+        case "figure3":
+            from amoc.reporting import figure3
+
+            return figure3.build(params, profile)
+        case "claims" | "all_claims":
             from amoc.reporting import claims_report
 
-            return claims_report.build(params, profile, given)
+            return claims_report.build(params, profile, given, name=name)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The verdict on each of the papers' claims, from what has been measured so far, and on the profile's floors."""
+"""The verdict on each of the papers' claims, from the reports that it is given, and on the profile's floors.
+
+There are two such pages. `claims` is given Table 5 only, so that the floors can be checked within minutes; `all_claims`
+is given every report that a claim reads, and so needs all their encoders.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import records, reports, table5, verdicts, words
+from amoc.reporting import encoders, records, reports, table5, verdicts, words
 from amoc.reporting.claims import judge
 from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
 
-NAME = "claims"
+NAME, ALL = "claims", "all_claims"
 DATASET = "cifar10"
+ENCODERS = ("amoc", "moco", "amoc_seed2", "moco_seed2")  # what the floors read of Table 3: read from their results
 
 
 def build(
@@ -22,9 +27,10 @@ def build(
     given: Iterable[str],
     results: Path = records.RESULTS,
     written: Path = reports.REPORTS,
+    name: str = NAME,
 ) -> Report:
-    """Judge the claims and floors on the metrics.json of the reports given, on the encoders' linear evaluations (as
-    rows of table3) and on the networks of the second seed (as rows of table5).
+    """Judge the claims and floors on the metrics.json of the reports given, on the linear evaluations of the floors'
+    encoders (as rows of table3) and on the networks of the second seed (as rows of table5).
 
     Raises:
         Refusal: a file is missing in a profile other than `paper`, or broken.
@@ -44,7 +50,7 @@ def build(
         ]
     both = (*claims, *grounds)
     numbers = {**verdicts.metrics(both), "claims": verdicts.counts(claims), "floors": verdicts.counts(grounds)}
-    return Report(NAME, profile, page(*sections), verdicts.csv(both), numbers)
+    return Report(name, profile, page(*sections), verdicts.csv(both), numbers)
 
 
 def measured(
@@ -52,27 +58,18 @@ def measured(
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Table -> row -> column -> number, of everything that can be read without a report of its own; a report wins."""
     asked = {(q.table, q.row) for claim in (*CLAIMS, *floors(profile)) for q in claim.reads}
-    runs = [run for run in params.runs(DATASET) if ("table3", run) in asked]
+    runs = [run for run in ENCODERS if run in params.runs(DATASET)]
     others = [name for name in params.networks(DATASET) if ("table5", name) in asked and name not in table5.MODELS]
-    encoders = _found("evaluate", profile, runs, results)
+    probed = _found("evaluate", profile, runs, results)
     networks = _found("attack", profile, others, results)
     known: dict[str, dict[str, dict[str, float | None]]] = {
-        "table3": {record.name: linear(record) for record in encoders},
+        "table3": {record.name: encoders.measured(record) for record in probed},
         "table5": {record.name: last(record) for record in networks},
     }
     for name in given:
         rows = reports.read_metrics(name, profile, written)
         known[name] = {**known.get(name, {}), **{row: dict(columns) for row, columns in rows.items()}}
     return known
-
-
-def linear(record: Record) -> dict[str, float | None]:
-    """The columns of tables 3 and 8 of one encoder: stdev_clean, stdev_pgd20, adev_clean, adev_pgd20."""
-    return {
-        f"{recipe}_{attack.removeprefix('linf_')}": outcome.exact
-        for recipe, outcomes in record.measurements.items()
-        for attack, outcome in outcomes.items()
-    }
 
 
 def last(record: Record) -> dict[str, float | None]:

@@ -13,10 +13,7 @@ from statistics import NormalDist, fmean, stdev
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two methods over the same seeds; the difference is first minus second.
-
-    A Wilcoxon test of n pairs cannot give less than 2 / 2^n: with five seeds 0.0625, whatever the difference.
-    """
+    """Two methods over the same seeds; the difference is first minus second."""
 
     seeds: int
     difference: float  # mean over the seeds, in the unit of the inputs
@@ -76,6 +73,18 @@ def effect_size(first: Sequence[float], second: Sequence[float]) -> float:
     if _constant(differences):
         return math.copysign(math.inf, differences[0]) if differences[0] else 0.0
     return fmean(differences) / stdev(differences)
+
+
+def least_wilcoxon_p(pairs: int) -> float:
+    """The least that the two-sided signed-rank test can give: all differences of one sign, one of 2^n patterns each."""
+    return 2 / 2**pairs
+
+
+def least_effect_size(pairs: int, p: float) -> float:
+    """Cohen's d_z from which on a paired t-test of n pairs gives less than p: t(1 - p / 2; n - 1) / sqrt(n)."""
+    from scipy.stats import t as student
+
+    return float(student.ppf(1 - p / 2, pairs - 1)) / math.sqrt(pairs)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

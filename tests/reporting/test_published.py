@@ -68,7 +68,10 @@ def test_each_typo_is_a_printed_cell_whose_note_quotes_it():
         assert published.notes(typo.table, typo.row, typo.column) == (typo.note,)
     assert published.notes("table5", "trades", "clean") == ()
     assert {(t.table, t.row, t.column) for t in published.TYPOS} == {
+        ("table3", "amoc", "adev_pgd20"),
+        ("table4", "acl_long", "total_hours"),
         ("table5", "standard", "linf_deepfool"),
         ("table5", "amoc", "linf_pgd20"),
         ("table6", "standard", "l2_cw"),
+        ("table8", "aca", "adev_pgd20"),
     }

@@ -1,0 +1,86 @@
+"""Clock files as stages wrote them: how long a run took, and on what. Times are in no other file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from amoc.engine.files import read_json
+from amoc.refusal import Refusal
+from amoc.reporting.records import RESULTS
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Clock(BaseModel):
+    """Of one pre-training. What older files do not hold is None."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    seconds: dict[str, NotNegative]  # by phase: "total", and within it "train"
+    counts: dict[str, Count]  # "images": how many went through a training step, an image once per epoch
+    epochs: Count  # that were finished
+    device: str
+    threads: int
+    torch: str
+    python: str
+    precision: str | None = None
+    flops_per_image: Positive | None = None  # of a training step
+    matmul_flops_per_second: Positive | None = None  # of the device in that precision, when the run began
+
+    @model_validator(mode="after")
+    def _check(self) -> Clock:
+        for where, key in (("seconds", "total"), ("seconds", "train"), ("counts", "images")):
+            if key not in getattr(self, where):
+                raise ValueError(f"{where} has no {key}")
+        return self
+
+    @property
+    def total_hours(self) -> float:
+        return self.seconds["total"] / 3600
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Of training alone: without the looks at the features between epochs."""
+        return self.seconds["train"] / self.epochs if self.epochs else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        return self.counts["images"] / self.seconds["train"] if self.seconds["train"] else None
+
+    @property
+    def fraction_of_peak(self) -> float | None:
+        """Operations that the training steps needed per second, as a share of those of a matrix product."""
+        if None in (self.flops_per_image, self.matmul_flops_per_second, self.images_per_second):
+            return None
+        return self.images_per_second * self.flops_per_image / self.matmul_flops_per_second
+
+
+def path(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Path:
+    """Where stages.pretrain writes the clock of a run."""
+    return results / profile / dataset / "pretrain" / f"{run}.clock.json"
+
+
+def find(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Clock | None:
+    """The clock of a run; None if there is none and the profile is `paper`, whose runs take days.
+
+    Raises:
+        Refusal: it is not there in another profile, or it is broken; the sentence names the command that makes it.
+    """
+    file, command = path(profile, dataset, run, results), f"python -m stages.pretrain {profile} {dataset} {run}"
+    if not file.exists():
+        if profile == "paper":
+            return None
+        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
+    try:
+        return Clock.model_validate(read_json(file))
+    except ValidationError as failure:
+        error: Any = failure.errors()[0]
+        where = ".".join(map(str, error["loc"]))
+        what = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"].lower()
+        sentence = f"{where}: {what}" if where else what
+        raise Refusal(f"{file} is broken: {sentence}; make it again with `{command}`") from None

@@ -1,0 +1,212 @@
+"""A table of encoders under the linear protocols: what Tables 3 and 8 share. Such a table is a value, a `Listing`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import published, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.paper_claims import CLAIMS, MEASURES
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+MEAN = "_mean"  # ends the key of a row that is the mean over seeds
+CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
+READING = """\
+Percent of the test images classified right. 40 ep, b64: epochs and batch size of the pre-training. **Bold** and
+_underscored_ are the best and second best of the column; each is of one run, of the seed that `params.yaml` says.
+"""
+SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"
+COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row."""
+
+    key: str  # of the row, in the published table and in metrics.json
+    run: str  # the encoder, of `runs` in params.yaml
+    repeats: tuple[str, ...] = ()  # the same with other seeds
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which encoders a table has, and what it says about them."""
+
+    name: str  # of the report, and of the published numbers if there are any
+    title: str
+    lines: tuple[Line, ...]
+    caption: str = ""
+    call: Callable[[Mapping[str, Any]], str] = words.encoder  # settings of an encoder -> what its row is called
+    dataset: str = "cifar10"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Every encoder that the table reads, where params.yaml has it."""
+        return tuple(dict.fromkeys(run for line in self.lines for run in (line.run, *line.repeats)))
+
+
+Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
+
+
+def build(params: Params, profile: str, listing: Listing, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/<run>.json of the listed runs that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in a profile other than `paper`, is broken, was measured unlike the others, or is
+            no repeat of the run that it should repeat.
+    """
+    found = find(params, profile, listing.dataset, listing.runs, results)
+    table = tabulate(params, profile, listing, found)
+    numbers = metrics(table)
+    repeated = any(row.key.endswith(MEAN) for row in table.rows)
+    reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(listing, profile) else "")
+    judged = narrow(CLAIMS, {listing.name})
+    checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {listing.name: numbers}), "Claim"))
+    text = page(
+        words.stands_in(params, profile, listing.dataset),
+        f"# {listing.title}",
+        to_markdown(table),
+        reading + listing.caption,
+        *(checks if judged else ()),
+    )
+    return Report(listing.name, profile, text, to_csv(table), numbers)
+
+
+def find(params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path) -> dict[str, Record | None]:
+    """The records of those runs that params.yaml has, checked to be comparable.
+
+    Raises:
+        Refusal: see `build`.
+    """
+    known = params.runs(dataset)
+    found = {run: records.find("evaluate", profile, dataset, run, results) for run in runs if run in known}
+    records.compare_alike(record for record in found.values() if record is not None)
+    return found
+
+
+def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Table:
+    """A row per line and, below it, the mean over seeds where it has repeats."""
+    counted = [record for record in found.values() if record is not None]
+    rows: list[Row] = []
+    for line in listing.lines:
+        rows.append(_row(params, profile, listing, line, found.get(line.run)))
+        repeats = seeds(found, line)
+        if len(repeats) > 1:
+            rows.append(_mean(line, repeats))
+    images = max((record.test_images for record in counted), default=None)
+    return Table("Encoder", tuple(_column(measure, counted) for measure in MEASURES), tuple(rows), images)
+
+
+def seeds(found: Found, line: Line) -> dict[int, Record]:
+    """Seed -> record of a line and its repeats, of those that were measured.
+
+    Raises:
+        Refusal: one of them differs in more than its seed, or has the seed of another.
+    """
+    by_seed: dict[int, Record] = {}
+    for record in (found.get(run) for run in (line.run, *line.repeats)):
+        if record is None:
+            continue
+        first = next(iter(by_seed.values()), record)
+        if _but_seed(record) != _but_seed(first):
+            different = sorted(key for key, value in _but_seed(record).items() if _but_seed(first).get(key) != value)
+            raise Refusal(f"{record.name} does not repeat {first.name}: they differ in {', '.join(different)} too")
+        if record.settings.seed in by_seed:
+            same = by_seed[record.settings.seed]
+            raise Refusal(f"{record.name} does not repeat {same.name}: both have the seed {record.settings.seed}")
+        by_seed[record.settings.seed] = record
+    return by_seed
+
+
+def number(record: Record, measure: str) -> float | None:
+    """One of the columns of Tables 3 and 8, such as stdev_pgd20, in percent; None if it was not measured."""
+    return measured(record).get(measure)
+
+
+def measured(record: Record) -> dict[str, float | None]:
+    """Every linear protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
+    return {
+        f"{recipe}_{attack.removeprefix('linf_')}": outcome.exact
+        for recipe, outcomes in record.measurements.items()
+        for attack, outcome in outcomes.items()
+    }
+
+
+def _but_seed(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in record.settings.model_dump().items() if key != "seed"}
+
+
+def _column(measure: str, counted: Sequence[Record]) -> Column:
+    """The legend tells the recipe, or the attack, that was used."""
+    recipe, _, attack = measure.partition("_")
+    name = words.RECIPES.get(recipe, recipe)
+    legend = ""
+    for record in counted:
+        outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
+        if outcome is not None and used is not None:
+            linear = f"linear layer on the frozen encoder by {words.OBJECTIVES[used.objective]}, {used.epochs} epochs"
+            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else linear
+            break
+    heading = f"{name} {'clean' if attack == 'clean' else attack.upper()}"
+    return Column(measure, heading, legend, ranked=True, accuracy=True)
+
+
+def _attack(short: str) -> str:
+    """'pgd20' -> 'linf_pgd20', the name in params.yaml."""
+    return short if short == "clean" else f"linf_{short}"
+
+
+def _row(params: Params, profile: str, listing: Listing, line: Line, record: Record | None) -> Row:
+    cells = {measure: _cell(profile, listing, line, measure, record) for measure in MEASURES}
+    if record is None:
+        if line.run not in params.runs(listing.dataset):
+            return Row(line.key, f"{line.run} (not in params.yaml)", cells)
+        settings = params.pretraining(profile, listing.dataset, line.run).plain()
+        return Row(line.key, f"{_called(listing, settings)[:-1]}, not measured)", cells)
+    bad = record.status != "ok"
+    settings = record.settings.model_dump()
+    notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
+    notes += (record.note or record.status,) if bad else ()
+    return Row(line.key, _called(listing, settings) + (f", {record.status}" if bad else ""), cells, not bad, notes)
+
+
+def _called(listing: Listing, settings: Mapping[str, Any]) -> str:
+    """'AMOC (40 ep, b64)': the settings that were used."""
+    return f"{listing.call(settings)} ({settings['epochs']} ep, b{settings['batch_size']})"
+
+
+def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Record | None) -> Cell:
+    printed, notes = None, ()
+    if _printed(listing, profile):
+        printed = published.number(listing.name, line.key, measure)
+        notes = published.notes(listing.name, line.key, measure)
+    recipe, _, attack = measure.partition("_")
+    outcome = record.outcome(recipe, _attack(attack)) if record else None
+    if outcome is not None:
+        return Cell(outcome.exact, outcome.n, published=printed, published_notes=notes)
+    missing = record.status if record and record.status != "ok" else NOT_MEASURED
+    return Cell(published=printed, published_notes=notes, missing=missing)
+
+
+def _mean(line: Line, repeats: Mapping[int, Record]) -> Row:
+    """Mean and standard deviation; nothing in a column that one of the seeds lacks, which would not be their mean."""
+    cells, lost = {}, tuple(f"seed {seed}: {r.note or r.status}" for seed, r in repeats.items() if r.status != "ok")
+    for measure in MEASURES:
+        numbers = [number(record, measure) for record in repeats.values()]
+        there = [value for value in numbers if value is not None]
+        whole = len(there) == len(numbers)
+        cells[measure] = Cell(fmean(there), deviation=stdev(there)) if whole else Cell()
+    return Row(f"{line.key}{MEAN}", f"- mean of {len(repeats)} seeds", cells, ranked=False, notes=lost)
+
+
+def _printed(listing: Listing, profile: str) -> bool:
+    """Whether the papers' numbers stand beside ours: only where ours are of their settings."""
+    return profile == "paper" and listing.name in published.TABLES

@@ -1,0 +1,208 @@
+"""Figure 3: are the differences between MoCo, ACL and AMOC larger than those between seeds? Paired tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import encoders, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.p_values import Group, Mark, draw
+from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.statistics import PairedComparison, compare, holm, least_effect_size, least_wilcoxon_p
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "figure3"
+DATASET = "cifar10"
+METHODS = ("moco", "acl", "amoc")  # runs, and how their methods look in figures
+LEVEL = 0.05
+
+COLUMNS = (
+    Column("n", "n", "seeds that both methods have", digits=0),
+    Column("difference", "Difference", "mean over the seeds, points of accuracy, the first method minus the second"),
+    Column("d", "d", "Cohen's d of paired values: that mean over the standard deviation of the differences"),
+    Column("t", "t", "of the paired t-test"),
+    Column("p", "p", "of the paired t-test, two-sided; the journal's", digits=2, significant=True),
+    Column("holm", "p, Holm", "the same, corrected for the number of tests in this table", digits=2, significant=True),
+    Column("wilcoxon", "p, Wilcoxon", "of the signed-rank test, two-sided, not corrected", digits=2, significant=True),
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One measure of two methods; `compared` is None where fewer than two seeds have both."""
+
+    pair: str  # row of metrics.json: amoc_acl
+    measure: str
+    seeds: tuple[int, ...]
+    compared: PairedComparison | None
+    holm: float | None = None
+
+
+def repeats(params: Params) -> Listing:
+    """MoCo, ACL and AMOC with all runs of other seeds that params.yaml has: <method>_seed2, ..."""
+    runs = params.runs(DATASET)
+    lines = [
+        Line(method, method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run)))
+        for method in METHODS
+    ]
+    return Listing(NAME, "Accuracy (%) over seeds", tuple(lines))
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/<run>.json of the three methods in all their seeds.
+
+    Raises:
+        Refusal: a result is missing in a profile other than `paper`, is broken, was measured unlike the others, or
+            differs from its method's first run in more than the seed.
+    """
+    listing = repeats(params)
+    found = encoders.find(params, profile, DATASET, listing.runs, results)
+    by_seed = {line.key: encoders.seeds(found, line) for line in listing.lines}
+    tests = corrected([tested(pair, measure, by_seed) for pair in SEED_PAIRS for measure in MEASURES])
+    names = {line.key: _name(params, profile, line, by_seed[line.key]) for line in listing.lines}
+    table = Table("Pair and measure", COLUMNS, tuple(_row(each, names) for each in tests))
+    accuracies = encoders.tabulate(params, profile, listing, found)
+    numbers = _metrics(tests, metrics(table)) | metrics(accuracies)
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        "# Figure 3: paired tests over seeds",
+        f"![p-values of paired tests between MoCo, ACL and AMOC, {profile} profile]({NAME}.svg)",
+        to_markdown(table),
+        can_show(tests),
+        f"## {listing.title}",
+        to_markdown(accuracies),
+        SEEDS,
+        "## What this figure alone can check",
+        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+    )
+    subtitle = f"{profile}: {words.images(params, profile, DATASET)}, {_counted(tests)} seeds"
+    title = "Paired tests over seeds: p-values"
+    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, _groups(tests, names)))
+
+
+SEEDS = """\
+Each row is of one run, and below it is the mean over all seeds ± their standard deviation. Seed i of every method has
+the same order of images and the same seed of its linear layer; test images are the same throughout.
+"""
+
+
+def tested(pair: str, measure: str, by_seed: Mapping[str, Mapping[int, Record]]) -> Tested:
+    """Of the seeds in which both methods have the measure; the pair 'amoc_acl' is AMOC minus ACL."""
+    ones, others = (
+        {seed: encoders.number(record, measure) for seed, record in by_seed[method].items()}
+        for method in pair.split("_")
+    )
+    both = sorted(seed for seed in ones.keys() & others.keys() if None not in (ones[seed], others[seed]))
+    if len(both) < 2:
+        return Tested(pair, measure, tuple(both), None)
+    return Tested(pair, measure, tuple(both), compare([ones[seed] for seed in both], [others[seed] for seed in both]))
+
+
+def corrected(tests: Sequence[Tested]) -> list[Tested]:
+    """With Holm's correction over those that could be made."""
+    made = [each for each in tests if each.compared is not None]
+    adjusted = dict(zip(map(id, made), holm([each.compared.t_p for each in made]), strict=True))
+    return [Tested(each.pair, each.measure, each.seeds, each.compared, adjusted.get(id(each))) for each in tests]
+
+
+def can_show(tests: Sequence[Tested]) -> str:
+    """What so many pairs can show at all, and what they cannot."""
+    made = [each for each in tests if each.compared is not None]
+    if not made:
+        return "No test could be made: a pair needs at least two seeds of both methods.\n"
+    sentences = []
+    for n in sorted({len(each.seeds) for each in made}):
+        strict = LEVEL / len(made)
+        sentences.append(
+            f"With {n} pairs a t-test gives p < {LEVEL} from |d| = {least_effect_size(n, LEVEL):.2f} on, and the first "
+            f"of {len(made)} tests passes Holm's p < {strict:.2g} from |d| = {least_effect_size(n, strict):.2f} on: "
+            "smaller effects may be real and are not shown. The t-test takes the differences for normal, which so few "
+            "cannot tell; the signed-rank test does not, but with "
+            f"{n} pairs its p cannot be below 2/2^{n} = {least_wilcoxon_p(n):.4g}"
+            + (f", so it can never reach {LEVEL}." if least_wilcoxon_p(n) >= LEVEL else ".")
+        )
+    sentences.append(
+        "Seeds vary the weights, views, attacks and order of images, not the images themselves: a small p says that "
+        "another seed would give the same sign, not that other data would."
+    )
+    return "\n".join(sentences) + "\n"
+
+
+def _name(params: Params, profile: str, line: Line, by_seed: Mapping[int, Record]) -> str:
+    """'AMOC'; the settings of those that were measured, else of those to come, else the method's key."""
+    for record in by_seed.values():
+        return words.encoder(record.settings.model_dump())
+    if line.run in params.runs(DATASET):
+        return words.encoder(params.pretraining(profile, DATASET, line.run).plain())
+    return line.key.upper()
+
+
+def _pair(pair: str, names: Mapping[str, str]) -> str:
+    return " - ".join(names[method] for method in pair.split("_"))
+
+
+def _measure(measure: str) -> str:
+    """'adev_pgd20' -> 'AdEv PGD20'."""
+    recipe, _, attack = measure.partition("_")
+    return f"{words.RECIPES[recipe]} {'clean' if attack == 'clean' else attack.upper()}"
+
+
+def _row(one: Tested, names: Mapping[str, str]) -> Row:
+    compared = one.compared
+    cells = {"n": Cell(len(one.seeds))}
+    if compared is not None:
+        cells |= {
+            "difference": Cell(compared.difference, shown=f"{compared.difference:+.2f}"),
+            "d": Cell(compared.effect_size),
+            "t": Cell(compared.t),
+            "p": Cell(compared.t_p),
+            "holm": Cell(one.holm),
+            "wilcoxon": Cell(compared.wilcoxon_p),
+        }
+    label = f"{_pair(one.pair, names)}, {_measure(one.measure)}"
+    return Row(f"{one.pair}_{one.measure}", label, {column.key: cells.get(column.key, Cell()) for column in COLUMNS})
+
+
+def _metrics(
+    tests: Sequence[Tested], rows: Mapping[str, Mapping[str, float | None]]
+) -> dict[str, dict[str, float | None]]:
+    """Pair -> p_<measure>, holm_<measure>, ...: a row per pair, as the claims read it."""
+    numbers: dict[str, dict[str, float | None]] = {pair: {} for pair in SEED_PAIRS}
+    for one in tests:
+        row = rows[f"{one.pair}_{one.measure}"]
+        numbers[one.pair] |= {f"{column.key}_{one.measure}": row[column.key] for column in COLUMNS}
+    return numbers
+
+
+def _counted(tests: Sequence[Tested]) -> str:
+    """'5', or '3 to 5', or 'no'."""
+    counts = sorted({len(one.seeds) for one in tests if one.compared is not None})
+    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
+
+
+def _groups(tests: Sequence[Tested], names: Mapping[str, str]) -> tuple[Group, ...]:
+    """A group per measure, in it a mark per pair."""
+    return tuple(
+        Group(
+            _measure(measure),
+            tuple(
+                Mark(
+                    tuple(one.pair.split("_")),
+                    tuple(names[method] for method in one.pair.split("_")),
+                    one.compared,
+                    one.holm,
+                )
+                for one in tests
+                if one.measure == measure
+            ),
+        )
+        for measure in MEASURES
+    )

@@ -1,0 +1,93 @@
+"""Table 4: what ACL and AMOC take, by batch size, from the clocks of the runs themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import clocks, published, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.clocks import Clock
+from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "table4"
+DATASET = "cifar10"
+RUNS = ("acl_b256", "acl", "acl_long", "amoc_b64", "amoc")  # the journal's rows
+
+TIMES = (
+    Column("total_hours", "Hours", "of the whole pre-training; what a killed run had to do again is not counted"),
+    Column("seconds_per_epoch", "s/epoch", "training steps alone, without the looks at the features between epochs"),
+    Column("images_per_second", "Images/s", "through a training step: views, attack, loss and update", digits=1),
+    Column(
+        "fraction_of_peak",
+        "Of peak",
+        "operations per second of the encoder's passes, as a share of those of a matrix product on the same device in "
+        "the same precision, measured when the run began",
+        digits=3,
+    ),
+)
+MACHINE = (Column("device", "Device"), Column("precision", "Precision"), Column("versions", "Versions"))
+COLUMNS = (*TIMES, *MACHINE)
+THEIRS = "The journal's times are of one RTX 2080 Ti. Below each row is what it printed, and ours minus that.\n"
+DIFFERENT = "**These rows were not measured on the same machine with the same versions: do not compare their times.**\n"
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/pretrain/<run>.clock.json of the journal's rows, those that params.yaml has.
+
+    Raises:
+        Refusal: a clock is missing in a profile other than `paper`, or broken.
+    """
+    known = params.runs(DATASET)
+    found = {run: clocks.find(profile, DATASET, run, results) if run in known else None for run in RUNS}
+    table = Table("Encoder", COLUMNS, tuple(_row(params, profile, run, clock) for run, clock in found.items()))
+    numbers = metrics(table)
+    machines = {_machine(clock) for clock in found.values() if clock is not None}
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        "# Table 4: running time of pre-training",
+        to_markdown(table),
+        *((DIFFERENT,) if len(machines) > 1 else ()),
+        *((THEIRS,) if profile == "paper" else ()),
+        "## What this table alone can check",
+        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+    )
+    return Report(NAME, profile, text, to_csv(table), {row: _times(columns) for row, columns in numbers.items()})
+
+
+def _times(columns: dict[str, float | None]) -> dict[str, float | None]:
+    """Without the machine, which is words, unless nothing at all was measured."""
+    return {column.key: columns[column.key] for column in TIMES}
+
+
+def _machine(clock: Clock) -> tuple[str, ...]:
+    return (clock.device, str(clock.threads), clock.precision or "", clock.torch, clock.python)
+
+
+def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
+    times = {column.key: _time(profile, run, column.key, clock) for column in TIMES}
+    if run not in params.runs(DATASET):
+        return Row(run, f"{run} (not in params.yaml)", times)
+    settings = params.pretraining(profile, DATASET, run)
+    name = f"{words.encoder(settings.plain())} ({clock.epochs if clock else settings.epochs} ep, b{settings.batch_size}"
+    if clock is None:
+        return Row(run, f"{name}, not measured)", times)
+    machine = {
+        "device": Cell(f"{clock.device}, {clock.threads} threads"),
+        "precision": Cell(clock.precision),
+        "versions": Cell(f"torch {clock.torch}, Python {clock.python}"),
+    }
+    short = (f"ended after {clock.epochs} of {settings.epochs} epochs",) if clock.epochs < settings.epochs else ()
+    return Row(run, f"{name})", times | machine, notes=short)
+
+
+def _time(profile: str, run: str, key: str, clock: Clock | None) -> Cell:
+    paper = profile == "paper"
+    return Cell(
+        getattr(clock, key) if clock else None,
+        published=published.number(NAME, run, key) if paper else None,
+        published_notes=published.notes(NAME, run, key) if paper else (),
+        missing=NOT_MEASURED,
+    )
