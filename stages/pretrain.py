@@ -39,7 +39,7 @@ def main(
     data = datasets.read(data_path)
     about = {
         "profile": profile, "dataset": dataset, "run": run, "source": data.source, "branch": settings.branch,
-        "settings": settings.plain(), "engine": engine.plain(), "fingerprints": paths.fingerprints("amoc"),
+        "settings": settings.plain(), "engine": engine.plain(), "fingerprints": paths.fingerprints(settings.method),
     }  # fmt: skip
     identity = {**about, "data": digest(data_path), **trial}
 
@@ -57,7 +57,7 @@ def main(
         "matmul_flops_per_second": round(matmul_flops_per_second(chosen, engine.precision)),
     }  # before compiling, and while nothing else runs on the device
 
-    compile_in_place(chosen, engine, method.pair.query.encoder, method.pair.key.encoder)
+    compile_in_place(chosen, engine, *method.encoders)
     path = where / paths.encoder(profile, dataset, run)
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
         with clock.phase("total"):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
 from amoc.models.heads import projector
-from amoc.models.norm import branch, mode
+from amoc.models.norm import mode
 from amoc.perturb import maximise
 from amoc.pretraining.bank import Bank
 from amoc.pretraining.infonce import info_nce
 from amoc.pretraining.momentum import MomentumPair
+from amoc.pretraining.projections import unit
 from amoc.pretraining.variants import VARIANTS, Branch
-from amoc.settings import Pretraining
+from amoc.settings import AMOCPretraining
 
 Views = dict[Branch, Tensor]  # the clean view of a batch and, where the variant has one, the perturbed view
 
@@ -30,14 +31,6 @@ class Terms(NamedTuple):
     variant: Tensor
 
 
-def unit(network: nn.Module, images: Tensor, name: Branch) -> Tensor:
-    """Unit-length projections (B, D) through one norm branch, in the precision of the parameters."""
-    with branch(network, name):
-        projections = network(images)
-    with torch.autocast(images.device.type, enabled=False):
-        return F.normalize(projections.to(images.dtype), dim=1)
-
-
 class AMOC(nn.Module):
     """The momentum pair, the two banks and the step.
 
@@ -47,7 +40,9 @@ class AMOC(nn.Module):
         generator: of the projector's weights and the banks' initial noise, on the CPU.
     """
 
-    def __init__(self, encoder: Encoder, settings: Pretraining, generator: Generator) -> None:
+    columns = ("loss", "loss_clean", "loss_variant")  # of the training curve, as `step` returns them
+
+    def __init__(self, encoder: Encoder, settings: AMOCPretraining, generator: Generator) -> None:
         super().__init__()
         self.settings, self.variant = settings, VARIANTS[settings.variant]
         hidden, output = settings.projector.hidden, settings.projector.output
@@ -63,6 +58,20 @@ class AMOC(nn.Module):
     def encoder(self) -> Encoder:
         """What pre-training is for: the query encoder."""
         return self.pair.query.encoder
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """All that a step computes with, for the compiler."""
+        return self.pair.query.encoder, self.pair.key.encoder
+
+    @property
+    def trained(self) -> nn.Module:
+        """What the optimiser trains: the query network."""
+        return self.pair.query
+
+    def diagnostics(self, taken: int) -> dict[str, int]:
+        """What else a row of the training curve tells after so many steps: the age of the oldest key, in steps."""
+        return {"bank_age": min(taken, ceil(self.settings.bank_length / self.settings.batch_size))}
 
     def losses(self, queries: Views, keys: Views) -> tuple[Terms, dict[Branch, Tensor]]:
         """The loss of given views, and the keys that are to enter each bank."""

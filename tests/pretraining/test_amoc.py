@@ -20,7 +20,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.norm import DualBatchNorm2d
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.variants import VARIANTS
-from amoc.settings import Pretraining, TrainingAttack
+from amoc.settings import AMOCPretraining, TrainingAttack
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def make(tiny, generator) -> Callable[..., AMOC]:
     """A method in float64 and train mode, all of whose numbers are random: make("aca", enqueue="before")."""
 
     def method(variant: str, **changes) -> AMOC:
-        settings: Pretraining = tiny(variant, epsilon=EPSILON, batch_size=BATCH, **changes)
+        settings: AMOCPretraining = tiny(variant, epsilon=EPSILON, batch_size=BATCH, **changes)
         amoc = AMOC(Encoder("resnet18", 4, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), settings, generator).double()
         for network in (amoc.pair.query, amoc.pair.key):  # two different ones, with trained-looking norms
             for name, tensor in network.state_dict().items():
