@@ -22,6 +22,8 @@ from ruamel.yaml import YAML
 
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
+from amoc.reporting import claims_report, figure3, table3, table4, table8
+from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS
 from stages import fingerprint
 from tests.import_closure import closure
@@ -37,6 +39,7 @@ CODE = {  # the code that stages other than fingerprints depend on
 }
 REPORTS = {"amoc/reporting", "stages/report.py"}
 SMALL = ("results/", "reports/")  # committed
+RECORDED = ("table2", "table5", "table7", "claims")  # of the demo; the other reports take an hour or more there
 
 
 class Graph:
@@ -58,6 +61,15 @@ class Graph:
     def files(self, stage: PipelineStage) -> set[str]:
         """What a stage depends on, besides parameters."""
         return {self._path(dep.fs_path) for dep in stage.deps if dep not in stage.params}
+
+    def needs(self, *reports: str) -> set[str]:
+        """The stages that `dvc repro` runs for these reports, in a project where nothing has run."""
+        made = {out: name for name, stage in self.stages.items() for out in self.outs(stage)}
+        found, waiting = set(), [f"{report}@{self.profile}" for report in reports]
+        while waiting:
+            found.add(name := waiting.pop())
+            waiting += {made[path] for path in self.files(self.stages[name]) if path in made} - found
+        return found
 
     def _path(self, path: str) -> str:
         return str(Path(path).relative_to(self.folder))
@@ -155,6 +167,55 @@ def test_a_report_is_asked_for_by_its_name(graph):
         stage = graph.stages[found[0]]
         assert {str(Path(out).parent) for out in graph.outs(stage)} == {f"{group}/{graph.profile}"}
         assert {Path(path).suffix for path in graph.files(stage) if not is_code(path)} <= {".json"}
+
+
+def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
+    """Report -> which file it reads of each encoder, and the encoders that its module asks for."""
+    return {
+        "table3": ("evaluate/{}.json", set(table3.TABLE.runs)),
+        "table4": ("pretrain/{}.clock.json", set(table4.RUNS)),
+        "table8": ("evaluate/{}.json", set(table8.TABLE.runs)),
+        "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
+        "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
+        "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
+    }
+
+
+def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
+    params = Params.load(ROOT / "params.yaml")
+    for report, (file, runs) in runs_of_reports(params).items():
+        stage = graph.stages[f"reports/{report}@{graph.profile}"]
+        folder = f"results/{graph.profile}/cifar10"
+        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/")
+        expected = {f"{folder}/{file.format(run)}" for run in runs}
+        assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report
+        assert runs <= set(params.runs("cifar10")), report
+
+
+def test_all_claims_are_given_what_their_stage_depends_on(graph):
+    """Every report that a claim reads and that there is; the cheap page is given Table 5."""
+    read = {table for claim in CLAIMS for part in claim.parts for table in part.tables}
+    there = {group.removeprefix("reports/") for group in graph.reports}
+    for name, expected in (("claims", {"table5"}), ("all_claims", read & there)):
+        stage = graph.stages[f"reports/{name}@{graph.profile}"]
+        given = stage.cmd.split()[5:]
+        assert set(given) == expected
+        files = {f"reports/{report}/{graph.profile}/metrics.json" for report in given}
+        assert {path for path in graph.files(stage) if path.startswith("reports/")} == files
+
+
+def encoders(stages: set[str]) -> set[str]:
+    return {name.rpartition("-")[2] for name in stages if name.startswith(("pretrain@", "pretrain-acl@"))}
+
+
+def test_a_report_trains_no_more_than_it_shows(graph):
+    """The time that the README tells goes by these numbers."""
+    names = runs_of_reports(Params.load(ROOT / "params.yaml"))
+    trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
+    assert trained == {"table3": 13, "table4": 5, "table8": 9, "figure3": 15, "claims": 4, "all_claims": 30}
+    assert encoders(graph.needs("reports/table5")) == {"amoc"}
+    assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
+    assert len(graph.stages) <= 170
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
@@ -305,8 +366,10 @@ def test_committed_results_are_those_of_the_lock_and_the_settings():
 
 
 @pytest.mark.parametrize("graph", ["demo"], indirect=True)
-def test_the_demo_is_recorded_as_a_whole(graph):
-    small = {out for stage in graph.stages.values() for out in graph.outs(stage) if out.startswith(SMALL)}
+def test_what_is_recorded_of_the_demo_is_whole(graph):
+    """The reports of RECORDED, and all that they are made from."""
+    stages = graph.needs(*(f"reports/{name}" for name in RECORDED))
+    small = {out for name in stages for out in graph.outs(graph.stages[name]) if out.startswith(SMALL)}
     assert small - recorded(ROOT).keys() == set()
 
 
