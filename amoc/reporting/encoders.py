@@ -152,7 +152,8 @@ def _column(measure: str, counted: Sequence[Record]) -> Column:
     for record in counted:
         outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
         if outcome is not None and used is not None:
-            linear = f"linear layer on the frozen encoder by {words.OBJECTIVES[used.objective]}, {used.epochs} epochs"
+            training = words.OBJECTIVES.get(used.objective, used.objective)
+            linear = f"a linear layer on the frozen encoder, {training} training, {used.epochs} epochs"
             legend = words.attack(outcome.attack.model_dump()) if outcome.attack else linear
             break
     heading = f"{name} {'clean' if attack == 'clean' else attack.upper()}"

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 
 from amoc.params import Params
 from amoc.reporting import encoders, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.p_values import Group, Mark, draw
+from amoc.reporting.p_values import LEVEL, Group, Mark, draw
 from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
@@ -22,7 +23,7 @@ from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_
 NAME = "figure3"
 DATASET = "cifar10"
 METHODS = ("moco", "acl", "amoc")  # runs, and how their methods look in figures
-LEVEL = 0.05
+_WIDTH = 120  # of running text
 
 COLUMNS = (
     Column("n", "n", "seeds that both methods have", digits=0),
@@ -130,10 +131,10 @@ def can_show(tests: Sequence[Tested]) -> str:
             + (f", so it can never reach {LEVEL}." if least_wilcoxon_p(n) >= LEVEL else ".")
         )
     sentences.append(
-        "Seeds vary the weights, views, attacks and order of images, not the images themselves: a small p says that "
-        "another seed would give the same sign, not that other data would."
+        "Seeds vary the weights, views, attacks and order of images, not the images themselves: a small p speaks of "
+        "other seeds, not of other data."
     )
-    return "\n".join(sentences) + "\n"
+    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
 
 
 def _name(params: Params, profile: str, line: Line, by_seed: Mapping[int, Record]) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # the journal's
 
 # inches; y counts from the top of the page
-_LEFT, _RIGHT = 0.88, 0.80  # before the scale: pairs; after it: differences and effect sizes
+_LEFT, _RIGHT = 0.88, 0.84  # before the scale: pairs; after it: differences and effect sizes
+_SECOND = 0.36  # from the right: where the differences end and the effect sizes begin
 _ABOVE, _BELOW = 0.52, 0.46  # title and heading; scale and key
 _HEADING, _LINE, _GAP = 0.17, 0.145, 0.06  # of a group: its name, each pair, the space below
 _LEAST = 1e-6  # the scale ends here at the latest; a smaller p is drawn at its end
@@ -56,49 +57,59 @@ def draw(title: str, subtitle: str, groups: Sequence[Group]) -> Figure:
     page.set_axis_off()
     page.text(0, 0.11, title, weight="bold")
     page.text(0, 0.25, subtitle)
-    page.text(COLUMN, _ABOVE - 0.06, "difference, d", ha="right", color=FAINT, size=SMALL)
+    _columns(page, _ABOVE - 0.09, "points", "d", FAINT)
 
     marks = [mark for group in groups for mark in group.marks]
     least = _least(marks)
     box = (_LEFT / COLUMN, _BELOW / height, (COLUMN - _LEFT - _RIGHT) / COLUMN, (bottom - _ABOVE) / height)
     axes = figure.add_axes(box, xscale="log", xlim=(least, 1), ylim=(bottom, _ABOVE))
-    _frame(axes, least)
+    _frame(axes, least, any(mark.compared is not None and mark.compared.t_p < least for mark in marks))
     y = _ABOVE
     for group in groups:
         page.axhline(y, color=HAIR, linewidth=0.5)
         page.text(0, y + 0.1, group.heading, va="center_baseline")
         y += _HEADING
         for mark in group.marks:
-            page.text(0.08, y + _LINE / 2, " - ".join(mark.names).replace(" - ", " \N{MINUS SIGN} "),
-                      va="center_baseline", size=SMALL)  # fmt: skip
-            page.text(COLUMN, y + _LINE / 2, _effect(mark), ha="right", va="center_baseline", size=SMALL,
-                      color=FAINT if mark.compared is None else INK)  # fmt: skip
+            pair = " \N{MINUS SIGN} ".join(mark.names)
+            page.text(0.08, y + _LINE / 2, pair, va="center_baseline", size=SMALL)
+            _effect(page, y + _LINE / 2, mark)
             _tests(axes, mark, y + _LINE / 2, least)
             y += _LINE
         y += _GAP
-    _key(page, axes, marks, least)
+    _key(page, marks)
     return figure
 
 
 def _least(marks: Sequence[Mark]) -> float:
-    """The power of ten below all p-values, at least 0.001's and at most _LEAST's."""
+    """A power of ten that is below all p-values, but not above 0.001 and not below _LEAST."""
     p = [mark.compared.t_p for mark in marks if mark.compared is not None and mark.compared.t_p > 0]
     return max(_LEAST, 10.0 ** math.floor(math.log10(min([1e-3, *p]))))
 
 
-def _effect(mark: Mark) -> str:
-    """'+12.3, 4.1'."""
+def _effect(page: Axes, y: float, mark: Mark) -> None:
+    """The mean difference in points, and Cohen's d."""
     if mark.compared is None:
-        return "not measured"
-    return f"{mark.compared.difference:+.1f}, {mark.compared.effect_size:.1f}".replace("-", "\N{MINUS SIGN}")
+        _columns(page, y, "", "not measured", FAINT)
+    else:
+        numbers = (f"{mark.compared.difference:+.1f}", f"{mark.compared.effect_size:.1f}")
+        _columns(page, y, *(number.replace("-", "\N{MINUS SIGN}") for number in numbers), INK)
 
 
-def _frame(axes: Axes, least: float) -> None:
+def _columns(page: Axes, y: float, first: str, second: str, ink: str) -> None:
+    style = {"ha": "right", "va": "center_baseline", "color": ink, "size": SMALL}
+    page.text(COLUMN - _SECOND, y, first, **style)
+    page.text(COLUMN, y, second, **style)
+
+
+def _frame(axes: Axes, least: float, beyond: bool) -> None:
+    """beyond: whether p-values below the scale are drawn at its end."""
     from matplotlib.ticker import NullLocator
 
     decades = [10.0**power for power in range(round(math.log10(least)), 1)]
-    axes.set_xticks(decades, [f"{decade:g}" if decade >= 1e-3 else f"$10^{{{math.log10(decade):.0f}}}$"
-                              for decade in decades])  # fmt: skip
+    labels = [f"{p:g}" if p >= 1e-3 else f"$10^{{{math.log10(p):.0f}}}$" for p in decades]
+    if beyond:
+        labels[0] = rf"$\leq${labels[0]}"
+    axes.set_xticks(decades, labels)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks([])
     axes.grid(axis="x")
@@ -121,16 +132,16 @@ def _tests(axes: Axes, mark: Mark, y: float, least: float) -> None:
               zorder=3, **_DOT)  # fmt: skip
 
 
-def _key(page: Axes, axes: Axes, marks: Sequence[Mark], least: float) -> None:
-    """What the marks mean; and, where it says something, the least that the signed-rank test can give."""
+def _key(page: Axes, marks: Sequence[Mark]) -> None:
+    """What the marks mean, and the least that the signed-rank test can give."""
     made = [mark.compared for mark in marks if mark.compared is not None]
     if not made:
         return
     one, other = (LOOKS[method].colour for method in marks[0].methods)
     half = {"fillstyle": "left", "markerfacecolor": one, "markerfacecoloralt": other, "markeredgecolor": "white"}
     handles = page.plot([], [], "o", label="paired t-test", **half, **_DOT)
-    handles += page.plot([], [], "o", markerfacecolor="white", markeredgecolor=FAINT, label="Holm's", **_DOT)
+    handles += page.plot([], [], "o", markerfacecolor="white", markeredgecolor=FAINT, label="Holm's correction", **_DOT)
     fewest = least_wilcoxon_p(max(comparison.seeds for comparison in made))
-    handles += page.plot([], [], color=FAINT, label=f"Wilcoxon, at least {fewest:.2g}", **_TICK)
+    handles += page.plot([], [], color=FAINT, label=f"Wilcoxon, at least {fewest:.3g}", **_TICK)
     flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
     page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.3, columnspacing=1, **flush)

@@ -23,15 +23,14 @@ TIMES = (
     Column(
         "fraction_of_peak",
         "Of peak",
-        "operations per second of the encoder's passes, as a share of those of a matrix product on the same device in "
-        "the same precision, measured when the run began",
+        "operations per second of the encoder, as a share of a matrix product's in the same precision as the run began",
         digits=3,
     ),
 )
 MACHINE = (Column("device", "Device"), Column("precision", "Precision"), Column("versions", "Versions"))
 COLUMNS = (*TIMES, *MACHINE)
 THEIRS = "The journal's times are of one RTX 2080 Ti. Below each row is what it printed, and ours minus that.\n"
-DIFFERENT = "**These rows were not measured on the same machine with the same versions: do not compare their times.**\n"
+DIFFERENT = "**Not all rows have the same machine, precision and versions: their times do not compare the methods.**\n"
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:

@@ -62,10 +62,25 @@ def result(name: str, kind: str, settings: dict, measurements: dict, **changes: 
     } | changes
 
 
+def percent(right: int) -> str:
+    """So many right of 100 images: an accuracy that is a whole number."""
+    return "1" * right + "0" * (100 - right)
+
+
+def probed(name: str, numbers: tuple[int, int, int, int], **changes: object) -> dict:
+    """An encoder with these four columns of Tables 3 and 8, in percent of 100 images; `changes` are of its settings."""
+    clean, pgd20, adev_clean, adev_pgd20 = map(percent, numbers)
+    measurements = {
+        "stdev": measurement(clean, linf_pgd20=pgd20),
+        "adev": measurement(adev_clean, linf_pgd20=adev_pgd20),
+    }
+    return result(name, "evaluate", encoder() | {"branch": "adv"} | changes, measurements, test_images=100)
+
+
 @pytest.fixture
 def made() -> SimpleNamespace:
     """The makers of results, for tests to call."""
-    makers = (outcome, measurement, network, encoder, result)
+    makers = (outcome, measurement, network, encoder, result, percent, probed)
     return SimpleNamespace(**{maker.__name__: maker for maker in makers}, attacks=ATTACKS)
 
 

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import matplotlib.font_manager
 import pytest
+
+from stages.report import Name
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,10 +45,10 @@ def test_a_table_of_settings_starts_without_numpy(tmp_path, name):
     assert done.stdout.strip() == "False"
 
 
-PICTURE = {"table5": ("table5.svg", "table5.png")}
+PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in ("table5", "figure3")}
 
 
-@pytest.mark.parametrize("name", ["table2", "table5", "table7", "claims"])
+@pytest.mark.parametrize("name", get_args(Name))
 def test_a_report_is_written_and_printed(tmp_path, name):
     done = run(tmp_path, name, "paper")
     assert (done.returncode, done.stderr) == (0, "")
@@ -60,6 +63,9 @@ def test_a_report_is_written_and_printed(tmp_path, name):
     ("arguments", "sentence"),
     [
         (["table5", "demo"], "attack/standard.json is missing"),
+        (["table3", "demo"], "evaluate/moco.json is missing"),
+        (["table4", "demo"], "pretrain/acl_b256.clock.json is missing: run `dvc repro`, or only `python -m stages.pretr"),
+        (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),
     ],

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from amoc.reporting.statistics import compare, effect_size, holm, paired_t_test, wilcoxon, wilson
+from amoc.reporting.statistics import (
+    compare,
+    effect_size,
+    holm,
+    least_effect_size,
+    least_wilcoxon_p,
+    paired_t_test,
+    wilcoxon,
+    wilson,
+)
 
 AMOC = [79.1, 78.6, 79.4, 79.0, 78.8]
 ACL = [77.2, 76.9, 77.0, 77.5, 76.8]
@@ -60,6 +69,20 @@ def test_compare_gathers_them():
 def test_too_few_pairs_are_an_error(pair):
     with pytest.raises(ValueError, match="at least two pairs"):
         compare(*pair)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 8])
+def test_the_least_wilcoxon_p_is_that_of_differences_of_one_sign(pairs):
+    ones = list(range(1, pairs + 1))
+    assert least_wilcoxon_p(pairs) == pytest.approx(wilcoxon(ones, [0] * pairs))
+
+
+@pytest.mark.parametrize("pairs", [2, 5, 10])
+@pytest.mark.parametrize("p", [0.05, 0.05 / 12])
+def test_at_the_least_effect_size_the_t_test_just_gives_p(pairs, p):
+    pattern = np.arange(pairs, dtype=float)
+    noise = (pattern - pattern.mean()) / pattern.std(ddof=1)  # mean 0, standard deviation 1
+    assert paired_t_test(list(noise + least_effect_size(pairs, p)), [0.0] * pairs)[1] == pytest.approx(p)
 
 
 def test_holm_by_hand():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from scipy import stats
 
@@ -120,6 +122,29 @@ def test_metrics_leave_words_out_and_count_yes_as_one():
     assert metrics(table) == {"aca": {"perturbed": 1.0, "third": 33.3333}}
     assert to_csv(table).splitlines() == ["key,label,bank,perturbed,third", "aca,ACA,adv,yes,33.3333"]
     assert to_markdown(table).splitlines()[2] == "| ACA     | adv  | yes       | 33.33 |"
+
+
+def test_a_mean_shows_its_deviation_beside_it():
+    rows = (
+        Row("a", "A", {"clean": Cell(95.0, 8)}),
+        Row("a_mean", "- mean", {"clean": Cell(94.5, deviation=0.70711)}, ranked=False),
+    )
+    table = Table("Model", (CLEAN, PGD20), rows)
+    assert [line.split("|")[2].strip() for line in to_markdown(table).splitlines()[2:4]] == ["95.00", "94.50 ± 0.71"]
+    assert metrics(table)["a_mean"] == {"clean": 94.5, "clean_std": 0.7071, "pgd20": None}
+    assert "clean_std" not in metrics(table)["a"]
+    header, *lines = to_csv(table).splitlines()
+    assert header.startswith("key,label,clean,clean_n,clean_low,clean_high,clean_std,pgd20,pgd20_n,")
+    assert [line.split(",")[6] for line in lines] == ["", "0.7071"]
+
+
+def test_significant_digits_keep_what_decimals_would_lose():
+    p = Column("p", "p", digits=2, significant=True)
+    numbers = {"a": 1.23456e-7, "b": 0.0, "c": math.inf, "d": 0.04999}
+    table = Table("Test", (p,), tuple(Row(key, key, {"p": Cell(number)}) for key, number in numbers.items()))
+    assert marked(table) == ["1.2e-07", "0", "inf", "0.05"]
+    assert metrics(table) == {"a": {"p": 1.235e-7}, "b": {"p": 0.0}, "c": {"p": None}, "d": {"p": 0.04999}}
+    assert [line.split(",")[2] for line in to_csv(table).splitlines()[1:]] == ["1.235e-07", "0", "inf", "0.04999"]
 
 
 def test_a_note_said_twice_has_one_number():

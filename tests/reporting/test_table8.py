@@ -1,0 +1,63 @@
+"""Table 8: the variants by their letters, ACA and CCC from the runs of AMOC and MoCo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amoc.params import Params
+from amoc.pretraining.variants import VARIANTS
+from amoc.reporting import encoders, published, table8
+from amoc.reporting.paper_claims import MEASURES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings() -> Params:
+    return Params.load(ROOT / "params.yaml")
+
+
+def test_it_has_every_variant_and_the_preprints(settings):
+    keys = [line.key for line in table8.TABLE.lines]
+    assert keys[:6] == ["aca", "acc", "aac", "aaa", "cac", "caa"] == list(published.numbers("table8"))
+    assert set(keys) == {*VARIANTS, "aca_frozen"}
+    runs = {line.key: line.run for line in table8.TABLE.lines}
+    assert {key: run for key, run in runs.items() if key != run} == {"aca": "amoc", "ccc": "moco"}
+
+
+def test_each_row_is_of_the_variant_that_its_key_says(settings):
+    for line in table8.TABLE.lines:
+        run = settings.pretraining("paper", "cifar10", line.run)
+        assert (run.variant, run.bank_adv) == (line.key[:3], "frozen" if line.key == "aca_frozen" else "moving")
+        assert (run.epochs, run.batch_size, run.seed) == (200, 256, 1)
+
+
+def test_numbers_and_names(settings, made, save, tmp_path):
+    for at, run in enumerate(table8.TABLE.runs):
+        resolved = settings.pretraining("demo", "cifar10", run).plain()
+        save(made.probed(run, (4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3), **resolved))
+    report = encoders.build(settings, "demo", table8.TABLE, tmp_path / "results")
+    for at, line in enumerate(table8.TABLE.lines):
+        assert [report.metrics[line.key][measure] for measure in MEASURES] == [4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3]
+    names = [line.split("|")[1].strip() for line in report.markdown.splitlines() if line.startswith("| ") and "ep, b" in line]
+    clean = "(40 ep, b64) [1]"
+    assert names[:9] == [
+        *(f"{name} (40 ep, b64)" for name in ("ACA", "ACC", "AAC", "AAA")),
+        *(f"{name} {clean}" for name in ("CAC", "CAA", "CCA", "CCC")),
+        "ACA, frozen bank (40 ep, b64)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ({"variant": "aca", "bank_adv": "moving"}, "ACA"),
+        ({"variant": "caa", "bank_adv": "frozen"}, "CAA, frozen bank"),
+        ({"variant": "acc", "bank_adv": "frozen"}, "ACC"),  # it does not read that bank
+        ({"method": "acl", "form": "ds"}, "ACL"),
+    ],
+)
+def test_letters(own, name):
+    assert table8.letters({"method": "amoc"} | own) == name
