@@ -71,7 +71,7 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
     judged = narrow(CLAIMS, {listing.name})
     checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {listing.name: numbers}), "Claim"))
     text = page(
-        words.stands_in(params, profile, listing.dataset),
+        words.stands_in(params, profile, listing.dataset, networks=False),
         f"# {listing.title}",
         to_markdown(table),
         reading + listing.caption,

@@ -73,7 +73,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     accuracies = encoders.tabulate(params, profile, listing, found)
     numbers = _metrics(tests, metrics(table)) | metrics(accuracies)
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=False),
         "# Figure 3: paired tests over seeds",
         f"![p-values of paired tests between MoCo, ACL and AMOC, {profile} profile]({NAME}.svg)",
         to_markdown(table),

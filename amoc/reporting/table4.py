@@ -45,7 +45,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     numbers = metrics(table)
     machines = {_machine(clock) for clock in found.values() if clock is not None}
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=False),
         "# Table 4: running time of pre-training",
         to_markdown(table),
         *((DIFFERENT,) if len(machines) > 1 else ()),

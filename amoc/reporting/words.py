@@ -73,8 +73,11 @@ def images(params: Params, profile: str, dataset: str) -> str:
     return f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"
 
 
-def stands_in(params: Params, profile: str, dataset: str) -> str:
-    """The first lines of a report: what a profile's images, network, attack and epochs stand in for."""
+def stands_in(params: Params, profile: str, dataset: str, networks: bool = True) -> str:
+    """The first lines of a report: what a profile's images, network, attack and epochs stand in for.
+
+    networks: whether the report is about whole networks too, and not about encoders alone.
+    """
     shown = images(params, profile, dataset)
     if profile == "paper":
         return f"> **paper**: {shown} and the papers' settings."
@@ -82,8 +85,9 @@ def stands_in(params: Params, profile: str, dataset: str) -> str:
         "width": (params.model(profile).width, params.model("paper").width),
         "epsilon": (radius(params.epsilon(profile).linf), radius(params.epsilon("paper").linf)),
         "pre-training epochs": (params.scale(profile).short, params.scale("paper").short),
-        "training epochs": (_epochs(params, profile, dataset), _epochs(params, "paper", dataset)),
     }
+    if networks:
+        settings["training epochs"] = (_epochs(params, profile, dataset), _epochs(params, "paper", dataset))
     changes = [f"{what} {ours} for {papers}" for what, (ours, papers) in settings.items() if ours != papers]
     return f"> **{profile}**: {shown}. Read orderings, not numbers.\n> Changed: {', '.join(changes)}."
 

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from amoc.refusal import Refusal
-from amoc.reporting import claims_report
+from amoc.reporting import claims_report, published
+from amoc.reporting.paper_claims import MEASURES, SEED_PAIRS, floors
 from amoc.reporting.reports import Report, write
 
 TABLE5 = {
@@ -124,6 +125,32 @@ def test_what_is_missing_is_refused_with_its_command(project, tmp_path, missing,
     (tmp_path / missing).unlink()
     with pytest.raises(Refusal, match=rf"{missing} is missing: .*`python -m {command}`"):
         claims_report.build(*arguments)
+
+
+def test_encoders_that_no_floor_reads_are_judged_by_their_reports_only(project, made, save):
+    """Else the cheap page would wait for every encoder of params.yaml."""
+    params, *rest = project()
+    params.raw["runs"]["cifar10"] |= {"amoc_b64": {"method": "amoc"}, "acl": {"method": "acl"}}
+    assert set(claims_report.measured(params, *rest)["table3"]) == set(claims_report.ENCODERS)
+    asked = {quantity.row for floor in floors("demo") for quantity in floor.reads if quantity.table == "table3"}
+    assert asked == set(claims_report.ENCODERS)
+
+
+def test_the_claims_of_the_other_reports_are_judged_once_they_are_given(project, tmp_path):
+    """On the journal's own numbers of Tables 3, 4 and 8, and p-values as its Figure 3 has them."""
+    params, profile, _, results, reports = project()
+    for name in ("table3", "table4", "table8"):
+        write(Report(name, "demo", "", "", published.numbers(name)), reports)
+    p_values = {pair: {f"p_{measure}": 0.001 for measure in MEASURES} for pair in SEED_PAIRS}
+    write(Report("figure3", "demo", "", "", p_values), reports)
+    given = ["table3", "table4", "table5", "table8", "figure3"]
+    report = claims_report.build(params, profile, given, results, reports, name="all_claims")
+    assert report.name == "all_claims"
+    holding = {key for key in report.metrics if key.startswith("claim") and report.metrics[key].get("holds") == 1}
+    assert holding == {"claim1", "claim2", "claim3", "claim4", "claim5", "claim6", "claim7", "claim11"}
+    # ACA over ACC by 0.34 only; of the frozen bank the journal has no row
+    assert report.metrics["claim18"]["holds"] == 0
+    assert report.metrics["floor_amoc_seed2"]["holds"] == 0  # floors go on reading the second seeds
 
 
 def test_the_paper_profile_judges_what_is_there(params, tmp_path):

@@ -116,7 +116,7 @@ def test_encoders_probed_in_different_ways_are_not_put_beside_each_other(params,
 def test_a_missing_result_is_refused(params, everything):
     results = everything()
     (results / "demo/cifar10/evaluate/amoc_seed3.json").unlink()
-    with pytest.raises(Refusal, match=r"amoc_seed3\.json is missing: .*`python -m stages\.evaluate demo cifar10 amoc_s"):
+    with pytest.raises(Refusal, match=r"amoc_seed3\.json is missing: .*`python -m stages\.evaluate demo cif"):
         encoders.build(params, "demo", LISTING, results)
 
 
@@ -145,7 +145,8 @@ def test_published_and_difference_stand_below_each_run_and_not_below_a_mean(para
         ["- published", "80.44", "0.17", "75.27", "1.36"],
         ["- difference", "+15.56", "+1.83", "+12.73", "+18.64"],
     ]
-    assert rows[4:6] == [["acl (not in params.yaml)", *["n/m"] * 4], ["- published", "77.17", "33.19", "69.13", "40.42"]]
+    assert rows[4] == ["acl (not in params.yaml)", *["n/m"] * 4]
+    assert rows[5] == ["- published", "77.17", "33.19", "69.13", "40.42"]
     assert rows[8][1:] == ["79.10", "37.12", "74.36", "43.36 [2]"]
     assert rows[10][0] == "- mean of 3 seeds" and len(rows) == 11
     assert f"- [2] {published.notes('table3', 'amoc', 'adev_pgd20')[0]}\n" in report.markdown

@@ -12,6 +12,8 @@ import pytest
 from amoc.refusal import Refusal
 from amoc.reporting import records
 
+RECIPE = {"objective": "trades", "epochs": 10, "batch_size": 64, "lr": 0.01}
+
 
 @pytest.fixture
 def good(made) -> dict:
@@ -116,6 +118,29 @@ def test_one_bit_more_or_less_is_noticed(good, save):
         _pgd(good)["correct"] = base64.b64encode(flipped).decode()
         with pytest.raises(Refusal, match="accuracy is"):
             records.read(save(good))
+
+
+def test_rows_are_alike_whatever_only_one_of_them_has(good, made):
+    twin = {**good, "name": "alp", "measurements": {"last": {"clean": good["measurements"]["last"]["clean"]}}}
+    encoder = made.result("amoc", "attack", made.encoder(), {"last": made.measurement("10000000")})
+    records.compare_alike(map(records.Record.model_validate, (good, twin, encoder)))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: _pgd(c)["attack"].update(steps=10), "linf_pgd20 of alp was measured with other settings or images"),
+        (lambda c: c["measurements"]["last"].update(c["fewer"]), "clean of alp was measured with other settings or im"),
+        (lambda c: c.update(recipes={"adev": RECIPE | {"lr": 0.1}}), "adev of alp was measured with other settings th"),
+    ],
+)
+def test_rows_that_were_measured_otherwise_are_refused(good, made, change, sentence):
+    first = {**good, "recipes": {"adev": RECIPE}}
+    other = copy.deepcopy(first) | {"name": "alp", "fewer": {"clean": made.outcome("1111")}}
+    change(other)
+    del other["fewer"]
+    with pytest.raises(Refusal, match=sentence + r".* of trades: measure again with `python -m stages\.attack demo ci"):
+        records.compare_alike(map(records.Record.model_validate, (first, other)))
 
 
 def test_a_missing_result_is_refused_with_the_command_that_makes_it(tmp_path):

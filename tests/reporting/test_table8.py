@@ -40,8 +40,9 @@ def test_numbers_and_names(settings, made, save, tmp_path):
         save(made.probed(run, (4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3), **resolved))
     report = encoders.build(settings, "demo", table8.TABLE, tmp_path / "results")
     for at, line in enumerate(table8.TABLE.lines):
-        assert [report.metrics[line.key][measure] for measure in MEASURES] == [4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3]
-    names = [line.split("|")[1].strip() for line in report.markdown.splitlines() if line.startswith("| ") and "ep, b" in line]
+        assert [report.metrics[line.key][measure] for measure in MEASURES] == [4 * at + add for add in range(4)]
+    rows = [line for line in report.markdown.splitlines() if line.startswith("| ") and " ep, b" in line]
+    names = [row.split("|")[1].strip() for row in rows]
     clean = "(40 ep, b64) [1]"
     assert names[:9] == [
         *(f"{name} (40 ep, b64)" for name in ("ACA", "ACC", "AAC", "AAA")),

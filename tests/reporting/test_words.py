@@ -83,6 +83,9 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
         "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers.",
         "> Changed: width 8 for 64, pre-training epochs 21 for 200, training epochs 20-30 for 76-164.",
     ]
+    assert words.stands_in(params, "small", "cifar10", networks=False).splitlines()[1] == (
+        "> Changed: width 8 for 64, pre-training epochs 21 for 200."
+    )
     first, second = words.stands_in(params, "demo", "cifar10").splitlines()
     assert first == "> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not numbers."
     assert second.startswith("> Changed: width 16 for 64, epsilon 0.15 for 8/255, pre-training epochs 60 for 200, ")

@@ -21,7 +21,7 @@ from amoc.engine.files import digest, read_json
 from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import records
+from amoc.reporting import clocks, records
 from stages import attack, fingerprint, paths, pretrain
 from tests.stages import tiny
 
@@ -36,7 +36,9 @@ STAGES = (
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
-    *("reports/table2@demo", "reports/table5@demo", "reports/table7@demo", "reports/claims@demo"),
+    *("reports/table2@demo", "reports/table3@demo", "reports/table4@demo", "reports/table5@demo"),
+    *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
+    *("reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
@@ -161,6 +163,16 @@ def test_only_clock_files_hold_times(built, stage):
         measured = path.with_name(path.name.replace(".clock.json", ".json"))
         kept = measured if measured.exists() else measured.with_suffix(".csv")
         assert not any(word in kept.read_text() for word in ("second", "device", str(built.folder)))
+
+
+def test_the_clock_of_an_encoder_knows_the_peak_that_its_speed_is_a_fraction_of(here):
+    for run in ("amoc", "moco", "acl"):
+        clock = clocks.find("demo", "cifar10", run, Path("results"))
+        assert (clock.epochs, clock.counts["images"], clock.precision) == (2, 2 * 64, "float32")
+        assert 0 < clock.fraction_of_peak < 1
+    needed = {run: clocks.find("demo", "cifar10", run, Path("results")).flops_per_image for run in ("amoc", "moco")}
+    # of one step of attack, an input gradient: AMOC 2 + 1 + 3 * 2 + 2 passes, MoCo 3 + 1
+    assert needed["amoc"] / needed["moco"] == pytest.approx(11 / 4)
 
 
 def test_weights_hold_no_times_or_paths(built):
@@ -327,6 +339,10 @@ def test_reports_show_what_was_measured(here):
     metrics = read_json(Path("reports/table5/demo/metrics.json"))
     assert metrics["standard"]["linf_pgd20"] == pytest.approx(result.measurements["last"]["linf_pgd20"].exact, abs=1e-4)
     assert {"standard", "standard_early_stopped", "amoc", "amoc_finetuned"} <= metrics.keys()
+    encoder = records.read(paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]["linf_pgd20"].exact
+    shown = read_json(Path("reports/table3/demo/metrics.json"))
+    assert shown["amoc"]["adev_pgd20"] == pytest.approx(encoder, abs=1e-4)
+    assert read_json(Path("reports/table8/demo/metrics.json"))["aca"] == shown["amoc"]
 
 
 # ---------------------------------------------------------------- other ways to run them
