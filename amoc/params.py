@@ -109,7 +109,8 @@ class Params:
         for profile in reversed(PROFILES):  # paper first: what is wrong in its own settings shows there at once
             for settings in (self.data, self.model, self.engine, self.epsilon, self.scale, self.early_stopping):
                 settings(profile)
-            for section, names in (("recipes", ("every", *recipes)), ("attacks", attacks)):
+            known = {"pretrain": ("every", *METHODS), "recipes": ("every", *recipes), "attacks": attacks}
+            for section, names in known.items():
                 self._known_keys(self._section("profiles", profile, section), names, f"profiles.{profile}.{section}")
             for recipe in recipes:
                 self.recipe(profile, recipe)
@@ -174,13 +175,19 @@ class Params:
         return self._names("classifiers", dataset)
 
     def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
-        """Settings of an encoder, in this order: method, profile, run, scale."""
-        own, changes = self._layer("runs", dataset, run), self._layer("profiles", profile, "pretrain")
+        """Settings of an encoder, in this order: method, profile (every method, this method), run, scale.
+
+        Where the method says so, its learning rate is for its batch size, and changes with that.
+        """
+        own = self._layer("runs", dataset, run)
         method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
-        for key in ("epochs", "batch_size", "bank_length"):
-            if key in changes.values:
-                raise Refusal(f"{self.path}: {changes.where}.{key} is not allowed: profiles.{profile}.scale changes it")
-        layers = (self._layer("pretrain", method), changes, own)
+        base, changes = self._layer("pretrain", method), self._changes(profile, "pretrain", method)
+        for layer in changes:
+            for key in ("epochs", "batch_size", "bank_length"):
+                if key in layer.values:
+                    where = f"{layer.where}.{key}"
+                    raise Refusal(f"{self.path}: {where} is not allowed: profiles.{profile}.scale changes it")
+        layers = (base, *changes, own)
         merged, scale = merge(*(layer.values for layer in layers)), self.scale(profile)
         derived, what = {}, f"{own.where} in profile {profile}"
         if merged.get("epochs") in ("short", "long"):
@@ -194,14 +201,21 @@ class Params:
         if merged.get("branch") == "auto" and merged.get("variant") in tuple(VARIANTS):
             derived["branch"] = VARIANTS[merged["variant"]].branch
         shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
-        return self._resolve(Pretraining, *layers, derived=derived, shared=shared, what=what)
+        settings = self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
+        said = any(_has(layer.values, ("optimizer", "lr")) for layer in (*changes, own))
+        if getattr(settings.optimizer, "lr_scaling", "none") == "none" or said:
+            return settings
+        meant_for = base.values.get("batch_size")
+        if type(meant_for) is not int or meant_for < 2:
+            raise self._refusal(f"{base.where}.batch_size", meant_for, "a whole number from 2 up")
+        derived["optimizer"] = {"lr": settings.optimizer.lr * settings.batch_size / meant_for}
+        return self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
 
     def recipe(self, profile: str, name: str) -> Recipe:
         """Settings of a recipe; a profile that changes its epochs moves its milestones in proportion."""
         paper, shared = self._layer("recipes", name), {"epsilon": self.epsilon(profile).linf}
         base = self._resolve(Recipe, paper, shared=shared)  # complete by itself
-        layers = (self._layer("profiles", profile, "recipes", "every", optional=True),
-                  self._layer("profiles", profile, "recipes", name, optional=True))  # fmt: skip
+        layers = self._changes(profile, "recipes", name)
         changes, derived = merge(*(layer.values for layer in layers)), {}
         if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
             moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
@@ -258,6 +272,11 @@ class Params:
     def _layer(self, *path: str, optional: bool = False) -> _Layer:
         absent = optional and path[-1] not in self._section(*path[:-1])
         return _Layer(".".join(path), {} if absent else self._section(*path))
+
+    def _changes(self, profile: str, section: str, name: str) -> tuple[_Layer, _Layer]:
+        """What a profile changes about every recipe or method, and about this one."""
+        every, own = (self._layer("profiles", profile, section, key, optional=True) for key in ("every", name))
+        return every, own
 
     def _names(self, *path: str) -> list[str]:
         """The keys of a section, which become names of files and stages."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,9 +18,8 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
+from amoc.pretraining.forms import FORMS
 from amoc.pretraining.variants import VARIANTS, Branch
-
-METHODS = ("amoc",)
 
 # ---------------------------------------------------------------- numbers
 
@@ -197,12 +196,21 @@ class Scale(Settings):
 
 
 class Optimizer(Settings):
-    """SGD without Nesterov; the schedule warms up linearly for warmup_epochs, then a cosine to 0."""
+    """SGD without Nesterov; the schedule warms up linearly for warmup_epochs, then a cosine to 0, epoch by epoch."""
 
     lr: Positive
     momentum: Momentum
     weight_decay: NotNegative
     warmup_epochs: Whole
+
+
+class Lars(Optimizer):
+    """LARS; the schedule warms up linearly for warmup_epochs, then a cosine to final_lr, step by step."""
+
+    final_lr: NotNegative
+    trust: Positive  # a step is lr times this share of the norm of a layer's weights
+    layerwise: Literal["weights", "all"]  # what is scaled and decays: not norms and biases, or everything
+    lr_scaling: Literal["linear", "none"]  # whether a run or profile that changes the batch size changes lr with it
 
 
 class Projector(Settings):
@@ -212,22 +220,19 @@ class Projector(Settings):
     output: Count
 
 
-class Pretraining(Settings):
-    """Resolved settings of one encoder: every number is the one used."""
+class NormedProjector(Projector):
+    """So many linear layers, each with dual norm, and a ReLU between: features, hidden, ..., hidden, output."""
 
-    method: Literal[METHODS]
-    variant: Literal[tuple(VARIANTS)]
-    branch: Annotated[Branch, _allowed("auto, clean or adv")]
+    layers: Annotated[int, Field(ge=2), _allowed("a whole number from 2 up")]
+
+
+class Pretraining(Settings):
+    """Resolved settings of one encoder, whatever its method: every number is the one used."""
+
+    method: str
     epochs: Annotated[int, Field(ge=1), _allowed("short, long or a whole number from 1 up")]
     batch_size: Batch
-    bank_length: Count
     temperature: Positive
-    lambda_: Annotated[Share, Field(alias="lambda")]
-    key_momentum: Share
-    bank_adv: Literal["moving", "frozen"]
-    enqueue: Literal["after", "before"]
-    attack_key: Literal["clean", "noisy"]
-    attack_mode: Literal["eval", "train"]
     seed: Seed
     attack: TrainingAttack
     optimizer: Optimizer
@@ -237,13 +242,64 @@ class Pretraining(Settings):
     epsilon: Radius  # Linf
 
     @model_validator(mode="after")
-    def _check(self) -> Pretraining:
-        if self.bank_length <= self.batch_size:  # a last image alone joins a batch
-            raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
+    def _check_warmup(self) -> Pretraining:
         if self.optimizer.warmup_epochs >= self.epochs:
             warmup = self.optimizer.warmup_epochs
             raise ValueError(f"optimizer.warmup_epochs {warmup} must be smaller than epochs {self.epochs}")
         return self
+
+
+class AMOCPretraining(Pretraining):
+    """Of AMOC and its variants, MoCo among them."""
+
+    normalisation: ClassVar = "dataset"
+
+    method: Literal["amoc"]
+    variant: Literal[tuple(VARIANTS)]
+    branch: Annotated[Branch, _allowed("auto, clean or adv")]
+    bank_length: Count
+    lambda_: Annotated[Share, Field(alias="lambda")]
+    key_momentum: Share
+    bank_adv: Literal["moving", "frozen"]
+    enqueue: Literal["after", "before"]
+    attack_key: Literal["clean", "noisy"]
+    attack_mode: Literal["eval", "train"]
+
+    @property
+    def attacks(self) -> bool:
+        """Whether anything is perturbed."""
+        return self.variant != "ccc"
+
+    @model_validator(mode="after")
+    def _check_bank(self) -> AMOCPretraining:
+        if self.bank_length <= self.batch_size:  # a last image alone joins a batch
+            raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
+        return self
+
+
+class ACLPretraining(Pretraining):
+    """Of ACL."""
+
+    attacks: ClassVar = True
+
+    method: Literal["acl"]
+    form: Literal[tuple(FORMS)]
+    branch: Annotated[Branch, _allowed("clean or adv")]
+    normalisation: Literal["dataset", "imagenet"]  # whose mean and standard deviation the encoder normalises with
+    optimizer: Lars
+    projector: NormedProjector
+
+    @model_validator(mode="after")
+    def _check(self) -> ACLPretraining:
+        if all(self.branch not in pair for pair in FORMS[self.form]):
+            raise ValueError(f"branch {self.branch} is not trained by form {self.form}, it must be adv")
+        if self.optimizer.final_lr > self.optimizer.lr:
+            final, lr = self.optimizer.final_lr, self.optimizer.lr
+            raise ValueError(f"optimizer.final_lr {final:g} must be at most optimizer.lr {lr:g}")
+        return self
+
+
+METHODS: dict[str, type[Pretraining]] = {"amoc": AMOCPretraining, "acl": ACLPretraining}
 
 
 # ---------------------------------------------------------------- classifying

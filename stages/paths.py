@@ -7,7 +7,7 @@ from pathlib import Path
 from amoc.engine.files import digest
 from amoc.refusal import Refusal
 
-FINGERPRINTS = ("amoc", "classify", "evaluate")
+FINGERPRINTS = ("amoc", "acl", "classify", "evaluate")
 
 
 def data(profile: str, dataset: str) -> Path:

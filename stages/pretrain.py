@@ -38,7 +38,7 @@ def main(
     data = datasets.read(data_path)
     about = {
         "profile": profile, "dataset": dataset, "run": run, "source": data.source, "branch": settings.branch,
-        "settings": settings.plain(), "engine": engine.plain(), "fingerprints": paths.fingerprints("amoc"),
+        "settings": settings.plain(), "engine": engine.plain(), "fingerprints": paths.fingerprints(settings.method),
     }  # fmt: skip
     identity = {**about, "data": digest(data_path), **trial}
 
@@ -51,7 +51,7 @@ def main(
     seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
     announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, anyway)
 
-    compile_in_place(chosen, engine, method.pair.query.encoder, method.pair.key.encoder)
+    compile_in_place(chosen, engine, *method.encoders)
     path = where / paths.encoder(profile, dataset, run)
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
         with clock.phase("total"):

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from amoc import datasets
 from amoc.params import DATASETS, PROFILES, Params, merge
 from amoc.refusal import Refusal
-from amoc.settings import AutoAttack, Pretraining
+from amoc.settings import METHODS, AutoAttack
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 SHIPPED = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def written(tmp_path: Path, *replacements: tuple[str, str]) -> Path:
 def test_the_shipped_file_loads():
     params = Params.load(FILE)
     assert params.profile in PROFILES
-    assert {"amoc", "moco"} <= set(params.runs("cifar10"))
+    assert {"amoc", "moco", "acl"} <= set(params.runs("cifar10"))
     assert {"standard", "pgd_at", "alp", "trades", "amoc_finetuned"} <= set(params.networks("cifar10"))
     assert params.attacked_probe in params.probes
 
@@ -75,10 +75,11 @@ def test_the_shipped_file_loads():
 def test_everything_is_plain_and_comes_back(profile):
     """What goes into result files can be validated again."""
     params = Params.load(FILE)
-    plain = params.pretraining(profile, "cifar10", "amoc").plain()
-    assert json.loads(json.dumps(plain)) == plain
-    assert "lambda" in plain
-    assert Pretraining.model_validate_json(json.dumps(plain)).plain() == plain
+    for run in params.runs("cifar10"):
+        plain = params.pretraining(profile, "cifar10", run).plain()
+        assert json.loads(json.dumps(plain)) == plain
+        assert ("lambda" in plain) == (plain["method"] == "amoc")
+        assert METHODS[plain["method"]].model_validate_json(json.dumps(plain)).plain() == plain
     for name in params.networks("cifar10"):
         assert json.dumps(params.classifying(profile, "cifar10", name).plain(), allow_nan=False)
     for attack in params.suite(profile, "table5").values():
@@ -115,6 +116,19 @@ def test_the_paper_profile_is_the_paper():
     assert amoc.model.plain() == {"architecture": "resnet18", "width": 64}
     moco = params.pretraining("paper", "cifar10", "moco")
     assert (moco.variant, moco.branch) == ("ccc", "clean")
+    acl = params.pretraining("paper", "cifar10", "acl")
+    assert (acl.form, acl.branch, acl.normalisation, acl.epochs, acl.batch_size, acl.temperature) == (
+        "ds", "adv", "imagenet", 200, 512, 0.5,
+    )  # fmt: skip
+    assert (acl.attack, acl.epsilon, acl.model) == (amoc.attack, amoc.epsilon, amoc.model)
+    assert acl.optimizer.plain() == {
+        "lr": 5.0, "momentum": 0.9, "weight_decay": 1e-6, "warmup_epochs": 10, "final_lr": 1e-6, "trust": 0.001,
+        "layerwise": "weights", "lr_scaling": "linear",
+    }  # fmt: skip
+    assert acl.projector.plain() == {"layers": 3, "hidden": 512, "output": 512}
+    assert acl.views.plain() == {
+        **amoc.views.plain(), "crop_scale": [0.1, 1.0], "interpolation": "bicubic", "blur": None,
+    }  # fmt: skip
     recipes = {name: params.recipe("paper", name) for name in SHIPPED["recipes"]}
     assert {name: (r.epochs, r.milestones, r.weight_decay, r.beta) for name, r in recipes.items()} == {
         "stdev": (25, (15, 20), 2e-4, None), "adev": (25, (15, 20), 5e-4, 6), "robev": (25, (15, 20), 5e-4, None),
@@ -178,7 +192,8 @@ def test_merge_is_key_by_key_and_the_later_wins():
 def test_paper_then_profile_then_run_then_scale():
     raw = changed(
         ("pretrain.amoc.temperature", 0.1), ("pretrain.amoc.key_momentum", 0.1), ("pretrain.amoc.optimizer.lr", 0.1),
-        ("profiles.demo.pretrain", {"key_momentum": 0.2, "temperature": 0.2, "optimizer": {"momentum": 0.2}}),
+        ("profiles.demo.pretrain.every", {"temperature": 0.15, "optimizer": {"momentum": 0.2}}),
+        ("profiles.demo.pretrain.amoc", {"key_momentum": 0.2, "temperature": 0.2}),
         ("runs.cifar10.amoc", {"method": "amoc", "temperature": 0.3, "batch_size": 128}),
         ("runs.cifar10.amoc.optimizer", {"warmup_epochs": 3}),
         ("profiles.demo.scale", {"short": 17, "long": 19, "batch_size": 0.5, "bank_length": 0.25}),
@@ -193,6 +208,8 @@ def test_paper_then_profile_then_run_then_scale():
     assert (paper.epochs, paper.batch_size, paper.bank_length) == (200, 128, 32768)
     assert demo.model == params.model("demo")
     assert params.pretraining("demo", "cifar10", "moco").temperature == 0.2
+    assert params.pretraining("demo", "cifar10", "acl").temperature == 0.15
+    assert params.pretraining("demo", "cifar10", "acl").optimizer.momentum == 0.2
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [("short", 40), ("long", 80), (33, 33)])
@@ -211,6 +228,28 @@ def test_branch_auto_is_the_variants(variant, branch):
     other = "adv" if branch == "clean" else "clean"
     raw = changed(("runs.cifar10.moco", {"method": "amoc", "variant": variant, "branch": other}))
     assert Params(raw).pretraining("demo", "cifar10", "moco").branch == other
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate"),
+    [
+        ({}, 5.0 * 128 / 512),
+        ({"profiles.demo.scale.batch_size": 1}, 5.0),
+        ({"runs.cifar10.acl.batch_size": 64}, 5.0 * 16 / 512),  # scaled twice: by the run and by the profile
+        ({"pretrain.acl.batch_size": 256}, 5.0 * 64 / 256),  # the rate is for the batch size beside it
+        ({"pretrain.acl.optimizer.lr": "5/2", "pretrain.acl.optimizer.lr_scaling": "linear"}, 2.5 / 4),
+        ({"pretrain.acl.optimizer.lr_scaling": "none"}, 5.0),
+        ({"runs.cifar10.acl.optimizer": {"lr": 2.0}}, 2.0),  # whoever says the rate has said it
+        ({"profiles.demo.pretrain.acl": {"optimizer": {"lr": 3.0}}}, 3.0),
+        ({"profiles.demo.pretrain.every.optimizer": {"lr": 3.0}}, 3.0),
+    ],
+)
+def test_the_rate_of_acl_is_linear_in_the_batch(changes, rate):
+    raw = changed(("profiles.demo.scale.batch_size", 0.25), *changes.items())
+    acl = Params(raw).pretraining("demo", "cifar10", "acl")
+    assert acl.optimizer.lr == pytest.approx(rate, rel=1e-12)
+    if "profiles.demo.pretrain.every.optimizer" not in changes:
+        assert Params(raw).pretraining("demo", "cifar10", "amoc").optimizer.lr == 0.1
 
 
 @pytest.mark.parametrize(
@@ -240,11 +279,12 @@ def test_a_recipe_is_the_paper_then_every_then_its_own():
     assert Params(raw).recipe("paper", "stdev").batch_size == 128
 
 
-def test_a_profile_need_not_name_every_recipe_or_attack():
-    raw = changed(("profiles.demo.recipes", {}), ("profiles.demo.attacks", {}))
+def test_a_profile_need_not_name_every_recipe_attack_or_method():
+    raw = changed(("profiles.demo.recipes", {}), ("profiles.demo.attacks", {}), ("profiles.demo.pretrain", {}))
     Params(raw).check()
     assert Params(raw).recipe("demo", "stdev").epochs == 25
     assert Params(raw).attack("demo", "l2_cw").steps == 1000
+    assert Params(raw).pretraining("demo", "cifar10", "amoc").key_momentum == 0.999
 
 
 def test_attacks_have_the_profiles_epsilon_of_their_norm_and_its_changes():
@@ -288,6 +328,7 @@ SEED = "a whole number from 0 to 2147483647"
 CROP = "two shares of the area, above 0 and up to 1, the smaller one first, or null"
 HEADS, WHOLE = "stdev, adev, robev", "finetune, finetune_v1, standard, pgd_at, alp, trades"
 VARIANT = "ccc, cca, cac, caa, acc, aca, aac or aaa"
+LARS = "lr, momentum, weight_decay, warmup_epochs, final_lr, trust, layerwise, lr_scaling"
 VIEWS = "crop_scale, interpolation, jitter, grayscale, blur, flip, affine"
 ATTACKS = ", ".join(SHIPPED["attacks"])
 
@@ -326,14 +367,16 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profiles.demo.scale.short", "forty", '"forty"', FROM_1),
     ("profiles.demo.scale.batch_size", 0, "0", ABOVE_0),
     ("profiles.demo.pretrain", None, "null", "a mapping"),
-    ("profiles.demo.pretrain.views.jitter.hue", 0.7, "0.7", "a number from 0 to 0.5"),
+    ("profiles.demo.pretrain.every", None, "null", "a mapping"),
+    ("profiles.demo.pretrain.acl", 3, "3", "a mapping"),
+    ("profiles.demo.pretrain.every.views.jitter.hue", 0.7, "0.7", "a number from 0 to 0.5"),
     (
-        "profiles.demo.pretrain.views.affine.scale",
+        "profiles.demo.pretrain.every.views.affine.scale",
         [1.2, 0.8],
         "[1.2, 0.8]",
         "two numbers above 0, the smaller one first",
     ),
-    ("profiles.demo.pretrain.views.affine.degrees", 181, "181", "a number from 0 to 180"),
+    ("profiles.demo.pretrain.every.views.affine.degrees", 181, "181", "a number from 0 to 180"),
     ("profiles.demo.recipes.stdev", None, "null", "a mapping"),
     ("profiles.demo.recipes.every", [1], "[1]", "a mapping"),
     ("profiles.demo.recipes.stdev.epochs", "ten", '"ten"', FROM_1),
@@ -341,7 +384,7 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profiles.demo.attacks.l2_cw", None, "null", "a mapping"),
     ("profiles.demo.attacks.l2_cw.steps", 1.5, "1.5", FROM_1),
     ("profiles.demo.early_stopping.images", 0, "0", FROM_1),
-    ("pretrain", None, "null", "a mapping with the keys amoc"),
+    ("pretrain", None, "null", "a mapping with the keys amoc, acl"),
     ("pretrain.amoc.variant", "abc", '"abc"', VARIANT),
     ("pretrain.amoc.variant", ["aca"], '["aca"]', VARIANT),
     ("pretrain.amoc.branch", "dirty", '"dirty"', "auto, clean or adv"),
@@ -382,12 +425,27 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
         "a mapping with the keys probability, brightness, contrast, saturation, hue, or null",
     ),
     ("pretrain.amoc.views.flip", "yes", '"yes"', TO_1),
+    ("pretrain.acl.form", "s2s", '"s2s"', "ds, a2s or a2a"),
+    ("pretrain.acl.form", ["ds"], '["ds"]', "ds, a2s or a2a"),
+    ("pretrain.acl.branch", "auto", '"auto"', "clean or adv"),
+    ("pretrain.acl.normalisation", "cifar", '"cifar"', "dataset or imagenet"),
+    ("pretrain.acl.normalisation", None, "null", "dataset or imagenet"),
+    ("pretrain.acl.temperature", 0, "0", ABOVE_0),
+    ("pretrain.acl.batch_size", 512.0, "512.0", FROM_2),
+    ("pretrain.acl.optimizer", None, "null", f"a mapping with the keys {LARS}"),
+    ("pretrain.acl.optimizer.lr", 0, "0", ABOVE_0),
+    ("pretrain.acl.optimizer.trust", 0, "0", ABOVE_0),
+    ("pretrain.acl.optimizer.final_lr", -1e-6, "-1e-06", "a number from 0 up"),
+    ("pretrain.acl.optimizer.layerwise", "matrices", '"matrices"', "weights or all"),
+    ("pretrain.acl.optimizer.lr_scaling", True, "true", "linear or none"),
+    ("pretrain.acl.projector", None, "null", "a mapping with the keys hidden, output, layers"),
+    ("pretrain.acl.projector.layers", 1, "1", FROM_2),
     ("runs", [], "[]", "a mapping"),
     ("runs.cifar10", None, "null", "a mapping"),
     ("runs.cifar10.amoc", None, "null", "a mapping"),
     ("runs.cifar10.amoc", "amoc", '"amoc"', "a mapping"),
-    ("runs.cifar10.amoc.method", "mocov3", '"mocov3"', "amoc"),
-    ("runs.cifar10.amoc.method", ["amoc"], '["amoc"]', "amoc"),
+    ("runs.cifar10.amoc.method", "mocov3", '"mocov3"', "amoc, acl"),
+    ("runs.cifar10.amoc.method", ["amoc"], '["amoc"]', "amoc, acl"),
     ("runs.cifar10.amoc.variant", "acx", '"acx"', VARIANT),
     ("recipes.stdev.objective", "cross_entropy", '"cross_entropy"', "standard, pgd_at, alp or trades"),
     ("recipes.stdev.epochs", 0, "0", FROM_1),
@@ -405,7 +463,7 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("classifiers.cifar10.trades.recipe", "tradse", '"tradse"', WHOLE),
     ("classifiers.cifar10.trades.recipe", "stdev", '"stdev"', WHOLE),
     ("classifiers.cifar10.trades.recipe", ["trades"], '["trades"]', WHOLE),
-    ("classifiers.cifar10.trades.encoder", "acl", '"acl"', ", ".join(SHIPPED["runs"]["cifar10"])),
+    ("classifiers.cifar10.trades.encoder", "aclo", '"aclo"', ", ".join(SHIPPED["runs"]["cifar10"])),
     ("classifiers.cifar10.trades.seed", "1", '"1"', SEED),
     ("early_stopping.every", 0, "0", FROM_1),
     ("attacks.linf_pgd20", None, "null", "a mapping"),
@@ -436,14 +494,19 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
         ("probes", ["finetune"], f'probes[0] is "finetune", allowed is {HEADS}'),
         ("probes", [["stdev"]], f'probes[0] is ["stdev"], allowed is {HEADS}'),
         ("suites.table5", ["linf_pgd20", "linf_pgd2"], f'suites.table5[1] is "linf_pgd2", allowed is {ATTACKS}'),
-        ("runs.cifar10.amoc", {}, "runs.cifar10.amoc.method is null, allowed is amoc"),
+        ("runs.cifar10.amoc", {}, "runs.cifar10.amoc.method is null, allowed is amoc, acl"),
         ("runs.cifar10.amoc.optimizer", {"lr": 0}, f"runs.cifar10.amoc.optimizer.lr is 0, allowed is {ABOVE_0}"),
-        ("profiles.small.pretrain", {"lr": 1, "optimizer": {"lr": "fast"}},
-         "unknown key profiles.small.pretrain.lr, allowed are method, variant, branch, epochs, batch_size, "
-         "bank_length, temperature, lambda, key_momentum, bank_adv, enqueue, attack_key, attack_mode, seed, attack, "
-         "optimizer, projector, views"),
-        ("profiles.small.pretrain.optimizer", {"lr": []},
-         f"profiles.small.pretrain.optimizer.lr is [], allowed is {ABOVE_0}"),
+        ("profiles.small.pretrain.amoc", {"lr": 1, "optimizer": {"lr": "fast"}},
+         "unknown key profiles.small.pretrain.amoc.lr, allowed are method, epochs, batch_size, temperature, "
+         "seed, attack, optimizer, projector, views, variant, branch, bank_length, lambda, key_momentum, bank_adv, "
+         "enqueue, attack_key, attack_mode"),
+        ("profiles.small.pretrain.acl", {"variant": "aca"},
+         "unknown key profiles.small.pretrain.acl.variant, allowed are method, epochs, batch_size, "
+         "temperature, seed, attack, optimizer, projector, views, form, branch, normalisation"),
+        ("profiles.small.pretrain.every.optimizer", {"lr": []},
+         f"profiles.small.pretrain.every.optimizer.lr is [], allowed is {ABOVE_0}"),
+        ("profiles.demo.pretrain.acl", {"optimizer": {"final_lr": "low"}},
+         'profiles.demo.pretrain.acl.optimizer.final_lr is "low", allowed is a number from 0 up'),
         ("profiles.small.recipes.every", {"lr": -1}, f"profiles.small.recipes.every.lr is -1, allowed is {ABOVE_0}"),
         ("pretrain.amoc.projector", 100 * "x",
          f'pretrain.amoc.projector is "{56 * "x"}..., allowed is a mapping with the keys hidden, output'),
@@ -461,14 +524,16 @@ def test_a_wrong_value_is_refused_where_it_was_written(key, value, sentence):
         ("profiles.demo.modle", "data, model, epsilon, engine, scale, pretrain, recipes, early_stopping, attacks"),
         ("profiles.demo.data.tain", "source, train, test"),
         ("profiles.demo.scale.epochs", "short, long, batch_size, bank_length"),
-        ("profiles.demo.pretrain.views.jiter", VIEWS),
+        ("profiles.demo.pretrain.every.views.jiter", VIEWS),
+        ("profiles.demo.pretrain.moco", "every, amoc, acl"),
         ("profiles.demo.recipes.stdv", f"every, {', '.join(SHIPPED['recipes'])}"),
         ("profiles.demo.recipes.every.batchsize",
          "objective, train, epochs, milestones, batch_size, lr, momentum, weight_decay, shift, beta, attack"),
         ("profiles.demo.attacks.l2_cww", ATTACKS),
         ("profiles.demo.attacks.l2_cw.step", "norm, images, kind, steps, lr, binary_search_steps, initial_const"),
         ("profiles.demo.early_stopping.image", "images, every, steps, relative_step"),
-        ("pretrain.acl", "amoc"),
+        ("pretrain.moco", "amoc, acl"),
+        ("pretrain.acl.optimizer.kind", LARS),
         ("pretrain.amoc.views.jiter", VIEWS),
         ("pretrain.amoc.views.jitter.bright", "probability, brightness, contrast, saturation, hue"),
         ("pretrain.amoc.optimizer.nesterov", "lr, momentum, weight_decay, warmup_epochs"),
@@ -490,14 +555,14 @@ def test_an_unknown_key_is_refused_at_every_level(key, allowed):
     [
         "pretrain.amoc.lamda",
         "pretrain.amoc.lambda_",
-        "profiles.demo.pretrain.key_momentun",
+        "profiles.demo.pretrain.amoc.key_momentun",
         "runs.cifar10.amoc.batchsize",
     ],
 )
 def test_an_unknown_setting_of_a_run_is_refused(key):
     """lambda_ is what Python calls it; in the file it would be a second lambda, without effect."""
     sentence = refusal(changed((key, 0.5)))
-    assert re.fullmatch(rf"unknown key {re.escape(key)}, allowed are method, variant, .*, lambda, .*, views", sentence)
+    assert re.fullmatch(rf"unknown key {re.escape(key)}, allowed are method, .*, variant, .*, lambda, .*", sentence)
 
 
 def test_a_misspelt_key_is_named_rather_than_the_one_that_is_missing():
@@ -518,6 +583,7 @@ def test_a_key_that_is_a_number_is_unknown():
     [
         "profile", "evaluate", "profiles.small", "profiles.demo.scale", "profiles.demo.data.test",
         "profiles.demo.model.width", "pretrain.amoc.seed", "pretrain.amoc.views.blur.sigma", "recipes.stdev.attack",
+        "pretrain.acl.optimizer.layerwise", "pretrain.acl.normalisation",
         "classifiers.cifar10.trades.encoder", "early_stopping.images", "attacks.linf_pgd20.relative_step",
     ],
 )  # fmt: skip
@@ -526,8 +592,8 @@ def test_a_missing_key_is_refused(key):
 
 
 def test_a_key_missing_from_what_a_profile_brings_in_is_missing_there():
-    raw = changed(("profiles.small.pretrain.views", {"affine": {"degrees": 5.0}}))
-    assert refusal(raw) == "the key profiles.small.pretrain.views.affine.translate is missing"
+    raw = changed(("profiles.small.pretrain.every.views", {"affine": {"degrees": 5.0}}))
+    assert refusal(raw) == "the key profiles.small.pretrain.every.views.affine.translate is missing"
 
 
 def test_a_missing_suite_is_refused():
@@ -569,6 +635,17 @@ TOGETHER = [
      "allowed is a whole number from 2 up"),
     ({"pretrain.amoc.optimizer.warmup_epochs": 200},
      "runs.cifar10.amoc in profile paper: optimizer.warmup_epochs 200 must be smaller than epochs 200"),
+    ({"pretrain.acl.optimizer.warmup_epochs": 200},
+     "runs.cifar10.acl in profile paper: optimizer.warmup_epochs 200 must be smaller than epochs 200"),
+    ({"pretrain.acl.optimizer.final_lr": 6},
+     "runs.cifar10.acl in profile paper: optimizer.final_lr 6 must be at most optimizer.lr 5"),
+    ({"runs.cifar10.acl.form": "a2a", "runs.cifar10.acl.branch": "clean"},
+     "runs.cifar10.acl in profile paper: branch clean is not trained by form a2a, it must be adv"),
+    ({"profiles.demo.scale.batch_size": 0.003},
+     "runs.cifar10.amoc in profile demo: batch_size 256 times scale.batch_size 0.003 is 1, "
+     "allowed is a whole number from 2 up"),
+    ({"pretrain.acl.batch_size": "many", "runs.cifar10.acl.batch_size": 64},
+     'pretrain.acl.batch_size is "many", allowed is a whole number from 2 up'),
     ({"recipes.trades.milestones": [9, 5]}, "recipes.trades: milestones [9, 5] must grow from 1 to at most epochs 76"),
     ({"recipes.trades.milestones": [77]}, "recipes.trades: milestones [77] must grow from 1 to at most epochs 76"),
     ({"recipes.trades.milestones": [0, 9]}, "recipes.trades: milestones [0, 9] must grow from 1 to at most epochs 76"),
@@ -588,9 +665,10 @@ def test_values_that_do_not_go_together_are_refused(changes, sentence):
 
 
 @pytest.mark.parametrize("key", ["batch_size", "bank_length", "epochs"])
-def test_a_profile_changes_sizes_through_its_scale_alone(key):
-    raw = changed((f"profiles.demo.pretrain.{key}", 64))
-    assert refusal(raw) == f"profiles.demo.pretrain.{key} is not allowed: profiles.demo.scale changes it"
+@pytest.mark.parametrize("of", ["every", "amoc", "acl"])
+def test_a_profile_changes_sizes_through_its_scale_alone(key, of):
+    raw = changed((f"profiles.demo.pretrain.{of}.{key}", 64))
+    assert refusal(raw) == f"profiles.demo.pretrain.{of}.{key} is not allowed: profiles.demo.scale changes it"
 
 
 @pytest.mark.parametrize(
@@ -600,7 +678,9 @@ def test_a_profile_changes_sizes_through_its_scale_alone(key):
         "runs.cifar10.amoc",
         "recipes.stdev",
         "attacks.linf_pgd20",
-        "profiles.demo.pretrain",
+        "pretrain.acl",
+        "profiles.demo.pretrain.every",
+        "profiles.demo.pretrain.acl",
         "profiles.demo.attacks.l2_cw",
     ],
 )

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
+from amoc.settings import METHODS
 from stages import fingerprint
 from tests.import_closure import closure
 from tests.stages import tiny
@@ -116,6 +117,20 @@ def test_every_encoder_is_evaluated_and_every_network_attacked(graph):
     for kind, names in (("evaluate", params.runs("cifar10")), ("attack", params.networks("cifar10"))):
         for name in names:
             assert f"results/{graph.profile}/cifar10/{kind}/{name}.json" in made
+
+
+def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
+    """A run that params.yaml has is named in dvc.yaml, in the group of its method."""
+    runs = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["runs"]["cifar10"]
+    makers = {out: stage for stage in graph.stages.values() for out in graph.outs(stage)}
+    for run, own in runs.items():
+        stage = makers.get(f"models/{graph.profile}/cifar10/{run}.safetensors")
+        assert stage, f"dvc.yaml has no stage that makes the run {run} of params.yaml"
+        for method in METHODS:
+            mine = method == own["method"]
+            assert (f"results/fingerprints/{method}.json" in graph.files(stage)) == mine, stage.name
+            sections = {f"pretrain.{method}", f"profiles.{graph.profile}.pretrain.{method}"}
+            assert sections & tracked(stage) == (sections if mine else set()), stage.name
 
 
 @pytest.mark.parametrize("behaviour", fingerprint.BEHAVIOURS)

@@ -13,20 +13,34 @@ from amoc.pretraining.variants import Branch
 BRANCHES: tuple[Branch, ...] = ("clean", "adv")
 
 
-class DualBatchNorm2d(nn.Module):
-    """Two ordinary BatchNorm2d side by side; `branch` says which one the input goes through.
+class DualBatchNorm(nn.Module):
+    """Two ordinary batch norms side by side; `branch` says which one the input goes through.
 
-    Takes the arguments of BatchNorm2d. The branch is set for a scope by `with branch(model, "adv"):`.
+    Takes the arguments of the batch norm. The branch is set for a scope by `with branch(model, "adv"):`.
     """
+
+    norm: type[nn.Module]
 
     def __init__(self, num_features: int, **options) -> None:
         super().__init__()
-        self.clean = nn.BatchNorm2d(num_features, **options)
-        self.adv = nn.BatchNorm2d(num_features, **options)
+        self.clean = self.norm(num_features, **options)
+        self.adv = self.norm(num_features, **options)
         self.branch: Branch = "clean"
 
     def forward(self, features: Tensor) -> Tensor:
         return self.adv(features) if self.branch == "adv" else self.clean(features)
+
+
+class DualBatchNorm1d(DualBatchNorm):
+    """Of features (B, C)."""
+
+    norm = nn.BatchNorm1d
+
+
+class DualBatchNorm2d(DualBatchNorm):
+    """Of feature maps (B, C, H, W)."""
+
+    norm = nn.BatchNorm2d
 
 
 @contextmanager
@@ -37,7 +51,7 @@ def branch(model: nn.Module, name: Branch) -> Iterator[None]:
     """
     if name not in BRANCHES:
         raise ValueError(f"unknown norm branch {name!r}, allowed are {', '.join(BRANCHES)}")
-    norms = [module for module in model.modules() if isinstance(module, DualBatchNorm2d)]
+    norms = [module for module in model.modules() if isinstance(module, DualBatchNorm)]
     before = [norm.branch for norm in norms]
     for norm in norms:
         norm.branch = name

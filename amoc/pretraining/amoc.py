@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
 from amoc.models.heads import projector
-from amoc.models.norm import branch, mode
+from amoc.models.norm import mode
 from amoc.perturb import maximise
 from amoc.pretraining.bank import Bank
 from amoc.pretraining.infonce import info_nce
 from amoc.pretraining.momentum import MomentumPair
+from amoc.pretraining.projections import unit
 from amoc.pretraining.variants import VARIANTS, Branch
-from amoc.settings import Pretraining
+from amoc.settings import AMOCPretraining
 
 Views = dict[Branch, Tensor]  # the clean view of a batch and, where the variant has one, the perturbed view
 
@@ -30,14 +31,6 @@ class Terms(NamedTuple):
     variant: Tensor
 
 
-def unit(network: nn.Module, images: Tensor, name: Branch) -> Tensor:
-    """Unit-length projections (B, D) through one norm branch, in the precision of the parameters."""
-    with branch(network, name):
-        projections = network(images)
-    with torch.autocast(images.device.type, enabled=False):
-        return F.normalize(projections.to(images.dtype), dim=1)
-
-
 class AMOC(nn.Module):
     """The momentum pair, the two banks and the step.
 
@@ -47,7 +40,9 @@ class AMOC(nn.Module):
         generator: of the projector's weights and the banks' initial noise, on the CPU.
     """
 
-    def __init__(self, encoder: Encoder, settings: Pretraining, generator: Generator) -> None:
+    columns = ("loss", "loss_clean", "loss_variant")  # of the training curve, as `step` returns them
+
+    def __init__(self, encoder: Encoder, settings: AMOCPretraining, generator: Generator) -> None:
         super().__init__()
         self.settings, self.variant = settings, VARIANTS[settings.variant]
         hidden, output = settings.projector.hidden, settings.projector.output
@@ -64,6 +59,25 @@ class AMOC(nn.Module):
         """What pre-training is for: the query encoder."""
         return self.pair.query.encoder
 
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """All that a step computes with, for the compiler."""
+        return self.pair.query.encoder, self.pair.key.encoder
+
+    @property
+    def trained(self) -> nn.Module:
+        """What the optimiser trains: the query network."""
+        return self.pair.query
+
+    def diagnostics(self, taken: int) -> dict[str, int]:
+        """What else a row of the training curve tells after so many steps: the age of the oldest key, in steps."""
+        return {"bank_age": min(taken, ceil(self.settings.bank_length / self.settings.batch_size))}
+
+    def contrast(self, queries: Tensor, keys: Tensor, bank: Branch) -> Tensor:
+        """InfoNCE (B,) of unit projections (B, D) with the negatives of a bank, in the projections' precision."""
+        with torch.autocast(queries.device.type, enabled=False):
+            return info_nce(queries, keys, self.banks[bank].keys, self.settings.temperature)
+
     def losses(self, queries: Views, keys: Views) -> tuple[Terms, dict[Branch, Tensor]]:
         """The loss of given views, and the keys that are to enter each bank."""
         v, s = self.variant, self.settings
@@ -77,8 +91,8 @@ class AMOC(nn.Module):
                 new.pop("adv", None)
         if s.enqueue == "before":
             self.enqueue(new)
-        clean = info_nce(q["clean"], k["clean"], self.banks["clean"].keys, s.temperature).mean()
-        variant = info_nce(q[v.query], k[v.key], self.banks[v.bank].keys, s.temperature).mean()
+        clean = self.contrast(q["clean"], k["clean"], "clean").mean()
+        variant = self.contrast(q[v.query], k[v.key], v.bank).mean()
         return Terms(s.lambda_ * clean + (1 - s.lambda_) * variant, clean, variant), new
 
     def enqueue(self, keys: dict[Branch, Tensor]) -> None:
@@ -94,7 +108,7 @@ class AMOC(nn.Module):
         views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
         if not (self.perturbs_query or self.perturbs_key):
             return views
-        s, bank = self.settings, self.banks[self.variant.bank].keys
+        v, s = self.variant, self.settings
 
         def still(images: Tensor) -> Tensor:
             if s.attack_key == "clean":
@@ -107,7 +121,7 @@ class AMOC(nn.Module):
                 def loss(both: Tensor) -> Tensor:
                     query, key = both.chunk(2)
                     q, k = unit(self.pair.query, query, "adv"), unit(self.pair.key, key, "adv")
-                    return info_nce(q, k, bank, s.temperature).sum()
+                    return self.contrast(q, k, v.bank).sum()
 
                 images = torch.cat((queries, keys))
             elif self.perturbs_query:
@@ -115,7 +129,7 @@ class AMOC(nn.Module):
                     fixed = unit(self.pair.key, still(keys), "clean")
 
                 def loss(query: Tensor) -> Tensor:
-                    return info_nce(unit(self.pair.query, query, "adv"), fixed, bank, s.temperature).sum()
+                    return self.contrast(unit(self.pair.query, query, "adv"), fixed, v.bank).sum()
 
                 images = queries
             else:  # CAC, CAA: through the key encoder
@@ -123,7 +137,7 @@ class AMOC(nn.Module):
                     fixed = unit(self.pair.query, still(queries), "clean")
 
                 def loss(key: Tensor) -> Tensor:
-                    return info_nce(fixed, unit(self.pair.key, key, "adv"), bank, s.temperature).sum()
+                    return self.contrast(fixed, unit(self.pair.key, key, "adv"), v.bank).sum()
 
                 images = keys
             perturbed = maximise(

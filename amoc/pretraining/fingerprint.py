@@ -1,4 +1,4 @@
-"""What pre-training computes on inputs that anybody can rebuild: its behaviour, whatever its code looks like.
+"""What AMOC's pre-training computes on inputs that anybody can rebuild: its behaviour, whatever its code looks like.
 
 Long stages depend on these numbers instead of on code files (see README, "What reruns when").
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amoc.augment import RandomViews, random_shift, to_float
 from amoc.engine.batches import batches
@@ -16,10 +17,22 @@ from amoc.engine.generators import generator
 from amoc.models.encoder import fresh_encoder
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.loop import build_method, features_of
+from amoc.pretraining.loop import Method, build_method, build_optimizer, features_of
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.pretraining.variants import VARIANTS
-from amoc.settings import Affine, Blur, Jitter, Model, Optimizer, Pretraining, Projector, Shift, TrainingAttack, Views
+from amoc.settings import (
+    Affine,
+    AMOCPretraining,
+    Blur,
+    Jitter,
+    Model,
+    Optimizer,
+    Pretraining,
+    Projector,
+    Shift,
+    TrainingAttack,
+    Views,
+)
 
 MODEL = Model(architecture="resnet18", width=4)
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
@@ -37,9 +50,9 @@ SWITCHES: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
-def settings(variant: str, **changes: Any) -> Pretraining:
+def settings(variant: str, **changes: Any) -> AMOCPretraining:
     """Paper-like settings of a tiny run."""
-    plain = Pretraining(
+    plain = AMOCPretraining(
         method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=4, batch_size=4, bank_length=10,
         temperature=0.2, lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean",
         attack_mode="eval", seed=3,
@@ -50,18 +63,23 @@ def settings(variant: str, **changes: Any) -> Pretraining:
     return plain.model_copy(update=changes)
 
 
-def train(run: Pretraining, steps: int = 3) -> dict[str, Any]:
-    """A few steps in float64: losses, then what the weights, statistics and banks have become."""
+def taken(run: Pretraining, steps: int) -> tuple[Method, list[list[float]]]:
+    """A method after a few steps in float64, and the losses of each."""
     method = build_method(run, MEAN, STD).double().train()
-    query, chosen = method.pair.query.parameters(), run.optimizer
-    optimizer = torch.optim.SGD(query, chosen.lr, chosen.momentum, weight_decay=chosen.weight_decay)
+    optimizer = build_optimizer(method.trained, run.optimizer)
     images, terms = to_float(pixels(run.batch_size)).double(), []
     views = RandomViews(run.views, images.shape[-1])
     for step in range(steps):
         random = generator(run.seed, "views and attack", 0, step)
         step_terms = method.step(views(images, random), views(images, random), optimizer, random)
         terms.append([term.item() for term in step_terms])
-    return {"losses": terms, "state": state(method)}
+    return method, terms
+
+
+def train(run: AMOCPretraining, steps: int = 3) -> dict[str, Any]:
+    """Losses, then what the weights, statistics and banks have become."""
+    method, losses = taken(run, steps)
+    return {"losses": losses, "state": state(method)}
 
 
 def state(method: AMOC) -> dict[str, list[float]]:
@@ -74,19 +92,33 @@ def state(method: AMOC) -> dict[str, list[float]]:
     return {name: summary(torch.cat(tensors[name])) for name in tensors}
 
 
+def order() -> list[list[int]]:
+    """Images of an epoch, by batch."""
+    return [part.tolist() for part in batches(torch.randperm(9, generator=generator(1, "order", 0)), 4)]
+
+
+def seen(views: dict[str, Views], images: Tensor) -> dict[str, list[float]]:
+    """What random views make of the images, by name."""
+    return {name: summary(RandomViews(views[name], 8)(images, generator(1, name))) for name in views}
+
+
+def diagnostics() -> list[float]:
+    """Of the features of a fresh encoder."""
+    encoder = fresh_encoder(MODEL, MEAN, STD, generator(1, "weights"))
+    looked = features_of(encoder, pixels(30), "clean", 8)
+    return [spread(looked), effective_rank(looked), neighbour_accuracy(looked, torch.arange(30) % 3, 5)]
+
+
 def fingerprint() -> dict[str, Any]:
     """Views, every variant, every switch, schedule, order and diagnostics; plain numbers."""
     images = to_float(pixels(6)).double()
-    encoder = fresh_encoder(MODEL, MEAN, STD, generator(1, "weights"))
-    looked = features_of(encoder, pixels(30), "clean", 8)
     bicubic = PAPER.model_copy(update={"interpolation": "bicubic"})
-    views = {"paper": PAPER, "digits": DIGITS, "bicubic": bicubic}
     return {
-        "views": {name: summary(RandomViews(views[name], 8)(images, generator(1, name))) for name in views},
+        "views": seen({"paper": PAPER, "digits": DIGITS, "bicubic": bicubic}, images),
         "shift": summary(random_shift(images, Shift(pad=2, flip=0.5), generator(1, "shift"))),
         "variants": {name: train(settings(name)) for name in VARIANTS},
         "switches": [train(settings("aca", **change)) for change in SWITCHES],
         "schedule": [warmup_cosine(epoch, 20, 0.1, 10) for epoch in range(20)] + [warmup_cosine(3, 20, 0.1, 0)],
-        "order": [part.tolist() for part in batches(torch.randperm(9, generator=generator(1, "order", 0)), 4)],
-        "diagnostics": [spread(looked), effective_rank(looked), neighbour_accuracy(looked, torch.arange(30) % 3, 5)],
+        "order": order(),
+        "diagnostics": diagnostics(),
     }  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import isfinite
 from time import monotonic
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
 
 from amoc.augment import RandomViews, to_float
 from amoc.engine.batches import batches
@@ -20,12 +21,16 @@ from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.encoder import Encoder, fresh_encoder
 from amoc.models.norm import branch, mode
+from amoc.pretraining.acl import ACL
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.schedule import warmup_cosine
-from amoc.settings import Pretraining
+from amoc.pretraining.lars import lars
+from amoc.pretraining.schedule import learning_rate
+from amoc.settings import Lars, Optimizer, Pretraining
 
-METHODS = {"amoc": AMOC}  # a method: encoder, settings, generator -> .step(), .encoder, .pair.query, .passes()
+# encoder, settings, generator -> .step(), .passes(), .encoder, .encoders, .trained, .columns, .diagnostics()
+METHODS = {"amoc": AMOC, "acl": ACL}
+Method = AMOC | ACL
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
 NEIGHBOURS_EVERY = 10  # epochs between looks at the nearest neighbours
 
@@ -38,14 +43,26 @@ class Pretrained:
     status: Literal["ok", "collapsed", "nan"]
 
 
-def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[float, ...]) -> AMOC:
-    """The method with freshly drawn weights and banks; they depend on the seed alone."""
+def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[float, ...]) -> Method:
+    """The method with freshly drawn weights and banks; they depend on the seed alone.
+
+    mean, std: of the data set, for a method that normalises with them.
+    """
+    if settings.normalisation == "imagenet":
+        mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     encoder = fresh_encoder(settings.model, mean, std, generator(settings.seed, "weights"))
     return METHODS[settings.method](encoder, settings, generator(settings.seed, "method"))
 
 
+def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """LARS or SGD, as the settings are of one or the other."""
+    if isinstance(options, Lars):
+        return lars(network, options)
+    return torch.optim.SGD(network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay)
+
+
 def pretrain(
-    method: AMOC, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
+    method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
     checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str,
     epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
 ) -> Pretrained:  # fmt: skip
@@ -65,11 +82,9 @@ def pretrain(
     """
     images, method = images.to(device), method.to(device)
     views = RandomViews(settings.views, images.shape[1])
-    options = settings.optimizer
-    optimizer = torch.optim.SGD(
-        method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay
-    )
-    first, step, taken, sums = 0, 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
+    optimizer = build_optimizer(method.trained, settings.optimizer)
+    first, step, taken = 0, 0, 0
+    sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
     status: Literal["ok", "collapsed", "nan"] = "ok"
 
@@ -92,16 +107,17 @@ def pretrain(
     saved, last = monotonic(), epochs or settings.epochs
     method.train()
     for epoch in range(first, last if status == "ok" else 0):
-        lr = warmup_cosine(epoch, settings.epochs, options.lr, options.warmup_epochs)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
         order = torch.randperm(len(images), generator=generator(settings.seed, "order", epoch))
-        steps = batches(order.to(device), settings.batch_size)[:steps_per_epoch]
+        whole = batches(order.to(device), settings.batch_size)
+        steps = whole[:steps_per_epoch]
 
         with clock.phase("train"):
             for batch in bar(steps[step:], f"{title} {epoch + 1}/{settings.epochs}", len(steps) - step):
                 if stop.requested:
                     break
+                lr = learning_rate(settings.optimizer, settings.epochs, epoch, step, len(whole))
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
                 random = generator(settings.seed, "views and attack", epoch, step, device=device)
                 pixels = to_float(images[batch])
                 queries, keys = views(pixels, random), views(pixels, random)
@@ -114,25 +130,25 @@ def pretrain(
             save(epoch, step)
             raise Interrupted(stop.signal)
 
-        total, clean, variant = (sums / len(steps)).tolist()  # the epoch's first wait for the device
+        losses = dict(zip(method.columns, (sums / len(steps)).tolist(), strict=True))  # the epoch's first wait
         with clock.phase("look"):
             looked = features_of(method.encoder, images[:LOOKED_AT], settings.branch, settings.batch_size)
             every = (epoch + 1) % NEIGHBOURS_EVERY == 0 or epoch + 1 == last
             neighbours = neighbour_accuracy(looked.cpu(), labels[:LOOKED_AT]) if every else None
-        if not (isfinite(total) and looked.isfinite().all()):
+        if not (isfinite(losses["loss"]) and looked.isfinite().all()):
             status = "nan"
             say(f"{title}: the loss or the features are no longer finite in epoch {epoch + 1}; the run ends here")
             save(epoch, step)
             break
+        lr = learning_rate(settings.optimizer, settings.epochs, epoch, len(steps) - 1, len(whole))  # of the last step
         curve.append({
-            "epoch": epoch + 1, "lr": lr, "loss": total, "loss_clean": clean, "loss_variant": variant,
-            "spread": spread(looked), "rank": effective_rank(looked), "neighbour_accuracy": neighbours,
-            "bank_age": min(taken, ceil(settings.bank_length / settings.batch_size)),  # of its oldest key, in steps
+            "epoch": epoch + 1, "lr": lr, **losses, "spread": spread(looked), "rank": effective_rank(looked),
+            "neighbour_accuracy": neighbours, **method.diagnostics(taken),
         })  # fmt: skip
         say(
             f"{title}: epoch {epoch + 1}/{settings.epochs}, lr {lr:.4g}, "
-            f"loss {total:.4f} (clean {clean:.4f}, {settings.variant} {variant:.4f}), "
-            f"spread {curve[-1]['spread']:.3f}, rank {curve[-1]['rank']:.1f}"
+            + ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in losses.items())
+            + f", spread {curve[-1]['spread']:.3f}, rank {curve[-1]['rank']:.1f}"
             + (f", 20-NN {neighbours:.1f} %" if every else "")
         )
         step, sums = 0, torch.zeros_like(sums)

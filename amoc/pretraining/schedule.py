@@ -1,8 +1,10 @@
-"""The learning rate of pre-training as a function of the epoch."""
+"""The learning rate of pre-training as a function of the epoch, or of the step."""
 
 from __future__ import annotations
 
 from math import cos, pi
+
+from amoc.settings import Lars, Optimizer
 
 
 def warmup_cosine(epoch: int, epochs: int, lr: float, warmup: int) -> float:
@@ -15,3 +17,22 @@ def warmup_cosine(epoch: int, epochs: int, lr: float, warmup: int) -> float:
     if epoch < warmup:
         return lr * epoch / warmup
     return lr / 2 * (1 + cos(pi * (epoch - warmup) / (epochs - warmup)))
+
+
+def warmup_cosine_by_step(step: int, steps: int, lr: float, warmup: int, final: float) -> float:
+    """Linear from 0 before the first step up to lr at the last of `warmup` steps, then a cosine to `final` at the last.
+
+    The schedule of ACL's official code, which moves before each step. Steps count from 0.
+    """
+    done = step + 1
+    if done <= warmup:
+        return lr * done / warmup
+    return final + (lr - final) / 2 * (1 + cos(pi * (done - warmup) / (steps - warmup)))
+
+
+def learning_rate(options: Optimizer, epochs: int, epoch: int, step: int, steps: int) -> float:
+    """Of a step of an epoch that has so many: by the step for LARS, by the epoch for SGD."""
+    if isinstance(options, Lars):
+        done, warmup = epoch * steps + step, options.warmup_epochs * steps
+        return warmup_cosine_by_step(done, epochs * steps, options.lr, warmup, options.final_lr)
+    return warmup_cosine(epoch, epochs, options.lr, options.warmup_epochs)

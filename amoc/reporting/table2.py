@@ -42,7 +42,7 @@ def _training(params: Params, profile: str) -> list[Row]:
     held_out = TrainingAttack(steps=stopping.steps, relative_step=stopping.relative_step, random_start=True)
     linf = params.epsilon(profile).linf
     return [
-        *_grouped("pretraining", {n: (r.attack, r.epsilon) for n, r in runs.items() if r.variant != "ccc"}, "training"),
+        *_grouped("pretraining", {n: (r.attack, r.epsilon) for n, r in runs.items() if r.attacks}, "training"),
         *_grouped("classifying", {n: (r.attack, r.epsilon) for n, r in recipes.items() if r.attack}, "training"),
         *_grouped("early_stopping", {"early stopping": (held_out, linf)}, f"{stopping.images} held out"),
     ]

@@ -46,7 +46,13 @@ def attack(settings: Mapping[str, Any]) -> str:
 
 
 def encoder(settings: Mapping[str, Any]) -> str:
-    """The method's name: AMOC is the variant ACA with its moving bank, MoCo is CCC, the others say their letters."""
+    """The method's name: AMOC is the variant ACA with its moving bank, MoCo is CCC, the others say their letters.
+
+    ACL is its dual stream; the other forms say their name.
+    """
+    if settings["method"] == "acl":
+        form = settings.get("form", "ds")
+        return "ACL" if form == "ds" else f"ACL-{form.upper()}"
     variant, frozen = settings.get("variant"), settings.get("bank_adv") == "frozen"
     if settings["method"] != "amoc" or variant is None:
         return settings["method"].upper()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from amoc.models.heads import linear_head, projector
+from amoc.models.heads import linear_head, normed_projector, projector
+from amoc.models.norm import branch
 
 
 def test_projector_is_two_linear_layers_with_a_relu_between(generator):
@@ -34,6 +36,42 @@ def test_projector_depends_on_the_generators_seed_alone():
         projector(5, 4, 3, torch.Generator().manual_seed(12)),
         projector(5, 4, 3, torch.Generator().manual_seed(13)),
     )
+    assert torch.equal(one.fc2.weight, again.fc2.weight)
+    assert not torch.equal(one.fc2.weight, other.fc2.weight)
+
+
+@pytest.mark.parametrize("name", ["clean", "adv"])
+def test_normed_projector_is_linear_layers_with_a_norm_each_and_a_relu_between(name, generator):
+    head = normed_projector(5, 4, 3, 3, torch.Generator().manual_seed(11)).double()
+    features = torch.randn(6, 5, generator=generator, dtype=torch.float64)
+    with branch(head, name):
+        given = head(features)
+    expected = features
+    for number in (1, 2, 3):
+        expected = expected @ head.get_submodule(f"fc{number}").weight.T
+        variance, mean = torch.var_mean(expected, dim=0, correction=0)
+        expected = (expected - mean) / (variance + 1e-5).sqrt()
+        used = getattr(head.get_submodule(f"norm{number}"), name)
+        torch.testing.assert_close(used.running_mean, 0.1 * mean)
+        if number < 3:
+            expected = expected.clamp(min=0)
+    torch.testing.assert_close(given, expected)
+    assert given.shape == (6, 3)
+
+
+@pytest.mark.parametrize(("layers", "shapes"), [(2, [(4, 5), (3, 4)]), (3, [(4, 5), (4, 4), (3, 4)])])
+def test_normed_projector_has_as_many_layers_as_asked_for(layers, shapes):
+    head = normed_projector(5, 4, 3, layers, torch.Generator().manual_seed(14))
+    assert [tuple(module.weight.shape) for module in head if isinstance(module, nn.Linear)] == shapes
+    assert sum(isinstance(module, nn.ReLU) for module in head) == layers - 1
+
+
+def test_normed_projector_depends_on_the_generators_seed_alone():
+    before = torch.get_rng_state()
+    one = normed_projector(5, 4, 3, 2, torch.Generator().manual_seed(15))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)  # moves the global generator
+    again, other = (normed_projector(5, 4, 3, 2, torch.Generator().manual_seed(seed)) for seed in (15, 16))
     assert torch.equal(one.fc2.weight, again.fc2.weight)
     assert not torch.equal(one.fc2.weight, other.fc2.weight)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from amoc.models.norm import DualBatchNorm2d, branch, frozen, mode, same
+from amoc.models.norm import DualBatchNorm1d, DualBatchNorm2d, branch, frozen, mode, same
 
 
 def network() -> nn.Sequential:
@@ -44,6 +44,18 @@ def test_equals_two_batch_norms_side_by_side(generator):
             for other, norm in plain.items():  # what went through one norm left the statistics of the other alone
                 assert same(getattr(dual, other).state_dict(), norm.state_dict())
     assert [plain[name].num_batches_tracked.item() for name in plain] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["clean", "adv"])
+def test_the_norm_of_features_goes_by_the_same_scope(name, generator):
+    model = nn.Sequential(DualBatchNorm2d(2), nn.Flatten(), DualBatchNorm1d(8)).double()
+    maps = torch.randn(4, 2, 2, 2, generator=generator, dtype=torch.float64)
+    with branch(model, name):
+        given = model(maps)
+    flat = nn.BatchNorm2d(2).double()(maps).flatten(1)
+    torch.testing.assert_close(given, nn.BatchNorm1d(8).double()(flat), rtol=0, atol=0)
+    other = "adv" if name == "clean" else "clean"
+    assert [getattr(model[2], branch).num_batches_tracked.item() for branch in (name, other)] == [1, 0]
 
 
 def test_one_branch_gives_the_other_no_gradient(generator):

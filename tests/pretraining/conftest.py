@@ -10,24 +10,57 @@ import torch
 from torch import Tensor, nn
 
 from amoc.models.norm import DualBatchNorm2d
-from amoc.settings import Affine, Jitter, Model, Optimizer, Pretraining, Projector, TrainingAttack, Views
+from amoc.settings import (
+    ACLPretraining,
+    Affine,
+    AMOCPretraining,
+    Jitter,
+    Lars,
+    Model,
+    NormedProjector,
+    Optimizer,
+    Projector,
+    TrainingAttack,
+    Views,
+)
+
+VIEWS = Views(
+    crop_scale=(0.5, 1.0), interpolation="bilinear", grayscale=0.2, blur=None, flip=0.5,
+    jitter=Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    affine=Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2)),
+)  # fmt: skip
 
 
 @pytest.fixture
-def tiny() -> Callable[..., Pretraining]:
-    """tiny("aca", epochs=2): settings of a variant on 8x8 images, with changes."""
+def tiny() -> Callable[..., AMOCPretraining]:
+    """tiny("aca", epochs=2): settings of a variant of AMOC on 8x8 images, with changes."""
 
-    def settings(variant: str, **changes: Any) -> Pretraining:
-        plain = Pretraining(
+    def settings(variant: str, **changes: Any) -> AMOCPretraining:
+        plain = AMOCPretraining(
             method="amoc", variant=variant, branch="adv" if variant.startswith("a") else "clean", epochs=3,
             batch_size=4, bank_length=10, temperature=0.3, lambda_=0.4, key_momentum=0.9, bank_adv="moving",
             enqueue="after", attack_key="clean", attack_mode="eval", seed=5,
             attack=TrainingAttack(steps=2, relative_step=0.4, random_start=False),
             optimizer=Optimizer(lr=0.1, momentum=0.8, weight_decay=0.01, warmup_epochs=1),
             projector=Projector(hidden=7, output=6),
-            views=Views(crop_scale=(0.5, 1.0), interpolation="bilinear", grayscale=0.2, blur=None, flip=0.5,
-                        jitter=Jitter(probability=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
-                        affine=Affine(degrees=15.0, translate=0.1, scale=(0.8, 1.2))),
+            views=VIEWS, model=Model(architecture="resnet18", width=4), epsilon=0.1,
+        )  # fmt: skip
+        return plain.model_copy(update=changes)
+
+    return settings
+
+
+@pytest.fixture
+def tiny_acl() -> Callable[..., ACLPretraining]:
+    """tiny_acl("ds", epochs=2): settings of a form of ACL on 8x8 images, with changes."""
+
+    def settings(form: str, **changes: Any) -> ACLPretraining:
+        plain = ACLPretraining(
+            method="acl", form=form, branch="adv", epochs=3, batch_size=4, temperature=0.5, normalisation="imagenet",
+            seed=5, attack=TrainingAttack(steps=2, relative_step=0.4, random_start=False),
+            optimizer=Lars(lr=2.0, momentum=0.8, weight_decay=0.01, warmup_epochs=1, final_lr=0.1, trust=0.02,
+                           layerwise="weights", lr_scaling="none"),
+            projector=NormedProjector(layers=3, hidden=7, output=6), views=VIEWS,
             model=Model(architecture="resnet18", width=4), epsilon=0.1,
         )  # fmt: skip
         return plain.model_copy(update=changes)

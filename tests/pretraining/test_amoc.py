@@ -20,7 +20,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.norm import DualBatchNorm2d
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.variants import VARIANTS
-from amoc.settings import Pretraining, TrainingAttack
+from amoc.settings import AMOCPretraining, TrainingAttack
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def make(tiny, generator) -> Callable[..., AMOC]:
     """A method in float64 and train mode, all of whose numbers are random: make("aca", enqueue="before")."""
 
     def method(variant: str, **changes) -> AMOC:
-        settings: Pretraining = tiny(variant, epsilon=EPSILON, batch_size=BATCH, **changes)
+        settings: AMOCPretraining = tiny(variant, epsilon=EPSILON, batch_size=BATCH, **changes)
         amoc = AMOC(Encoder("resnet18", 4, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), settings, generator).double()
         for network in (amoc.pair.query, amoc.pair.key):  # two different ones, with trained-looking norms
             for name, tensor in network.state_dict().items():
@@ -245,6 +245,17 @@ def projected_ascent(
         moved = perturbed.detach() + step_size * perturbed.grad.sign()
         perturbed = (images + (moved - images).clamp(-EPSILON, EPSILON)).clamp(0, 1)
     return perturbed
+
+
+def test_the_loss_is_counted_in_float32_under_autocast(make, generator):
+    method = make("aca").float()
+    bank = method.banks["adv"].keys
+    queries, keys = (unit(torch.randn(BATCH, bank.shape[1], generator=generator)) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        given = method.contrast(queries, keys, "adv")
+    assert given.dtype == torch.float32
+    exact = nce(queries.double(), keys.double(), bank.double(), method.settings.temperature)
+    assert given.mean().item() == pytest.approx(exact, rel=1e-6)
 
 
 @each_variant

@@ -21,8 +21,9 @@ from amoc.models.norm import branch, same
 from amoc.pretraining import loop
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.loop import Pretrained, build_method, features_of, pretrain
-from amoc.settings import Pretraining, TrainingAttack, Views
+from amoc.pretraining.loop import Method, Pretrained, build_method, features_of, pretrain
+from amoc.pretraining.schedule import warmup_cosine_by_step
+from amoc.settings import METHODS, ACLPretraining, AMOCPretraining, Pretraining, TrainingAttack, Views
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 
@@ -59,11 +60,16 @@ def data(generator) -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture
-def settings(tiny) -> Pretraining:
+def settings(tiny) -> AMOCPretraining:
     return tiny("aca", attack=TrainingAttack(steps=1, relative_step=1.0, random_start=True))
 
 
-Train = Callable[..., tuple[AMOC, Pretrained, Clock]]
+@pytest.fixture
+def acl(tiny_acl) -> ACLPretraining:
+    return tiny_acl("ds", attack=TrainingAttack(steps=1, relative_step=1.0, random_start=True))
+
+
+Train = Callable[..., tuple[Method, Pretrained, Clock]]
 
 
 @pytest.fixture
@@ -74,8 +80,8 @@ def train(data, tmp_path, monkeypatch) -> Train:
     def session(
         settings: Pretraining, *, saves: bool = False, images: Tensor = data[0], stop: Any = None,
         precision: str = "float32",
-        prepare: Callable[[AMOC], None] | None = None, **options: Any,
-    ) -> tuple[AMOC, Pretrained, Clock]:  # fmt: skip
+        prepare: Callable[[Method], None] | None = None, **options: Any,
+    ) -> tuple[Method, Pretrained, Clock]:  # fmt: skip
         method, clock = build_method(settings, MEAN, STD), Clock()
         if prepare:
             prepare(method)
@@ -95,10 +101,10 @@ def train(data, tmp_path, monkeypatch) -> Train:
     return session
 
 
-def spy(seen: list[dict[str, Any]]) -> Callable[[AMOC], None]:
+def spy(seen: list[dict[str, Any]]) -> Callable[[Method], None]:
     """Notes what each step is given and returns."""
 
-    def prepare(method: AMOC) -> None:
+    def prepare(method: Method) -> None:
         step = method.step
 
         def noted(queries, keys, optimizer, generator):
@@ -232,12 +238,80 @@ def test_bfloat16_trains_every_weight_that_float32_trains(settings, train):
         assert torch.equal(parameter, start(name)) == (".adv." in name), name
 
 
+# ---------------------------------------------------------------- ACL in the same loop
+
+
+def test_every_method_has_settings_and_code():
+    assert loop.METHODS.keys() == METHODS.keys()
+
+
+def test_lars_moves_by_the_step(acl, train):
+    """All parameter groups, and weights alone decay."""
+    seen = []
+    method, trained, _ = train(acl, prepare=spy(seen))
+    rates = [warmup_cosine_by_step(step, 6, 2.0, 2, 0.1) for step in range(6)]
+    assert [step["lr"] for step in seen] == pytest.approx(rates)
+    assert [row["lr"] for row in trained.curve] == pytest.approx(rates[1::2])  # of an epoch's last step
+    assert {(step["momentum"], step["weight_decay"], step["nesterov"]) for step in seen} == {(0.8, 0.01, False)}
+    optimizer = loop.build_optimizer(method.trained, acl.optimizer)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+
+
+def test_every_group_has_the_rate_of_the_step(acl, train):
+    rates = []
+
+    def prepare(method: Method) -> None:
+        step = method.step
+        method.step = lambda one, other, optimizer, generator: (
+            rates.append({group["lr"] for group in optimizer.param_groups}) or step(one, other, optimizer, generator)
+        )
+
+    train(acl, prepare=prepare)
+    assert [len(step) for step in rates] == 6 * [1]
+
+
+def test_a_trial_of_acl_is_a_beginning_of_the_schedule(acl, train):
+    """Of the whole epochs' steps, of which it takes the first one."""
+    seen = []
+    train(acl, prepare=spy(seen), epochs=2, steps_per_epoch=1)
+    assert [step["lr"] for step in seen] == pytest.approx(
+        [warmup_cosine_by_step(step, 6, 2.0, 2, 0.1) for step in (0, 2)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "columns"), [("ds", ["loss", "loss_clean", "loss_adv"]), ("a2s", ["loss"]), ("a2a", ["loss"])]
+)
+def test_curve_of_acl(form, columns, acl, train, data):
+    seen = []
+    method, trained, _ = train(acl.model_copy(update={"form": form}), prepare=spy(seen))
+    assert list(trained.curve[0]) == ["epoch", "lr", *columns, "spread", "rank", "neighbour_accuracy"]
+    for epoch, row in enumerate(trained.curve):
+        first, second = (step["terms"] for step in seen[2 * epoch : 2 * epoch + 2])
+        assert [row[name] for name in columns] == pytest.approx(
+            [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+        )
+        if form == "ds":
+            assert row["loss"] == pytest.approx((row["loss_clean"] + row["loss_adv"]) / 2, rel=1e-5)
+    features = features_of(method.encoder, data[0], "adv", 4)
+    assert trained.curve[-1]["spread"] == pytest.approx(spread(features), rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_acl_trains_every_weight_of_the_branches_that_it_uses(acl, train, precision):
+    method, trained, _ = train(acl, precision=precision, epochs=2)
+    assert trained.status == "ok"
+    assert {tensor.dtype for tensor in method.state_dict().values()} == {torch.float32, torch.int64}
+    start = build_method(acl, MEAN, STD).get_parameter
+    assert not any(torch.equal(parameter, start(name)) for name, parameter in method.named_parameters())
+
+
 # ---------------------------------------------------------------- stopping and going on
 
 
 def finish(
     train: Train, settings: Pretraining, make_stop: Callable[[], Any], **options
-) -> tuple[tuple[AMOC, Pretrained, Clock], int]:
+) -> tuple[tuple[Method, Pretrained, Clock], int]:
     """Session after session until the run is through; its result, and how many were stopped on the way."""
     for stopped in range(50):
         try:
@@ -256,6 +330,12 @@ def test_stopped_and_resumed_is_never_stopped(settings, train, looks, sessions):
     assert same(method.state_dict(), other.state_dict())
     assert trained == resumed
     assert its_clock.plain()["counts"] == clock.plain()["counts"]
+
+
+@pytest.mark.parametrize(("looks", "sessions"), [(1, 8), (2, 4)])
+def test_acl_stopped_and_resumed_is_never_stopped(acl, train, looks, sessions):
+    """Weights, LARS' momentum, which the next weights show, and the step that the schedule is at."""
+    test_stopped_and_resumed_is_never_stopped(acl, train, looks, sessions)
 
 
 @pytest.mark.slow

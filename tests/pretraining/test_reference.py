@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from amoc.models.encoder import Encoder
 from amoc.models.norm import branch
 from amoc.params import Params
-from amoc.pretraining.amoc import AMOC, unit
+from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.projections import unit
 
 OFFICIAL = json.loads(Path(__file__).with_name("official.json").read_text())
 MEAN, STD = (0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2617)

@@ -80,10 +80,12 @@ def test_training_attacks_that_differ_get_a_row_each(params):
     params.raw["runs"]["cifar10"] = {
         "amoc": {"method": "amoc"},
         "amoc_seed2": {"method": "amoc", "seed": 2},
+        "moco": {"method": "amoc", "variant": "ccc"},  # attacks nothing
+        "acl": {"method": "acl"},
         "amoc_fgsm": {"method": "amoc", "attack": {"steps": 1, "relative_step": 1.0, "random_start": False}},
     }
     report = table2.build(params, "demo")
     assert report.metrics["pretraining1"]["iterations"] == 5
     assert (report.metrics["pretraining2"]["iterations"], report.metrics["pretraining2"]["step"]) == (1, 1.0)
-    assert "amoc, amoc_seed2; a uniform random start" in report.markdown
+    assert "amoc, amoc_seed2, acl; a uniform random start" in report.markdown
     assert "amoc_fgsm; no random start" in report.markdown

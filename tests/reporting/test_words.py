@@ -64,6 +64,8 @@ def test_every_attack_of_the_settings_has_words(params):
         ({"method": "amoc", "variant": "acc", "bank_adv": "frozen"}, "AMOC-ACC"),
         ({"method": "amoc", "variant": "ccc", "bank_adv": "moving"}, "MoCo"),
         ({"method": "acl"}, "ACL"),
+        ({"method": "acl", "form": "ds"}, "ACL"),
+        ({"method": "acl", "form": "a2s"}, "ACL-A2S"),
     ],
 )
 def test_encoder(settings, name):

@@ -116,9 +116,10 @@ SETTINGS = {
     "all held out": (demo("early_stopping", "images", 64), "early_stopping.images is 64.*63"),
     "method": (run("method", "simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
     "variant": (run("variant", "xyz"), 'runs.cifar10.amoc.variant is "xyz".*aca'),
+    "form": (put("runs", "cifar10", "acl", "form", value="s2s"), 'runs.cifar10.acl.form is "s2s".*ds, a2s or a2a'),
     "branch": (put("pretrain", "amoc", "branch", value="both"), 'pretrain.amoc.branch is "both".*auto, clean or adv'),
     "probe": (put("attacked_probe", value="finetune"), 'attacked_probe is "finetune".*stdev, adev'),
-    "encoder": (put("classifiers", "cifar10", "standard", "encoder", value="acl"), 'encoder is "acl".*amoc, moco'),
+    "encoder": (put("classifiers", "cifar10", "standard", "encoder", value="byol"), 'encoder is "byol".*moco, acl'),
     "not YAML": (write("params.yaml", "profile: [demo"), "params.yaml line 1 is not valid YAML"),
     "no file": (lambda: Path("params.yaml").unlink(), "params.yaml is missing.*folder"),
 }

@@ -32,6 +32,7 @@ Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
 
 STAGES = (
     *("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
+    *("pretrain-acl@demo-cifar10-acl", "evaluate@demo-cifar10-acl"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
@@ -40,6 +41,7 @@ STAGES = (
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("evaluate", "moco", ["stdev", "adev"], ["clean", "linf_pgd20"]),
+    ("evaluate", "acl", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("attack", "standard", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
     ("attack", "amoc_finetuned", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
     ("attack", "amoc", ["last"], ["clean", "linf_pgd20", "linf_deepfool", "l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw"]),
@@ -227,12 +229,12 @@ def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, name):
 
 
 def test_an_encoder_tells_where_it_comes_from(here):
-    for run, branch in (("amoc", "adv"), ("moco", "clean")):
+    for run, method, branch in (("amoc", "amoc", "adv"), ("moco", "amoc", "clean"), ("acl", "acl", "adv")):
         _, about = load_encoder(paths.encoder("demo", "cifar10", run))
         params = Params.load()
         assert about["settings"] == params.pretraining("demo", "cifar10", run).plain()
         assert about["engine"] == params.engine("demo").plain()
-        assert about["fingerprints"] == {"amoc": digest(paths.fingerprint("amoc"))}
+        assert about["fingerprints"] == {method: digest(paths.fingerprint(method))}
         assert (about["branch"], about["status"], about["epoch"], about["source"]) == (branch, "ok", 2, "digits")
 
 
@@ -260,7 +262,7 @@ def test_heads_tell_their_recipes(here):
 
 
 def test_a_curve_has_a_row_for_each_epoch(here):
-    for stage, names, column in (("pretrain", ("amoc", "moco"), "loss_variant"),
+    for stage, names, column in (("pretrain", ("amoc", "moco"), "loss_variant"), ("pretrain", ("acl",), "loss_adv"),
                                  ("classify", ("standard", "amoc_finetuned"), "held_out_pgd")):  # fmt: skip
         for name in names:
             rows = list(csv.DictReader(paths.curve(stage, "demo", "cifar10", name).read_text().splitlines()))
@@ -281,7 +283,7 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
     assert content["evaluate"] == params.evaluate.plain()
     probes = {"evaluate": ["stdev", "adev"], "attack": [] if network else ["adev"]}[kind]
     assert content["recipes"] == {probe: params.recipe("demo", probe).plain() for probe in probes}
-    trained = {"standard": ["classify"], "amoc_finetuned": ["amoc", "classify"]}.get(name, ["amoc", "classify"])
+    trained = {"standard": ["classify"], "acl": ["acl", "classify"]}.get(name, ["amoc", "classify"])
     assert record.fingerprints == {key: digest(paths.fingerprint(key)) for key in (*trained, "evaluate")}
     assert sorted(record.measurements) == sorted(measured)
     for outcomes in content["measurements"].values():

@@ -19,13 +19,14 @@ Raw = dict[str, Any]
 
 
 def settings() -> Raw:
-    """The project's params.yaml with two encoders, two whole networks and a tiny profile `demo`."""
+    """The project's params.yaml with three encoders, two whole networks and a tiny profile `demo`."""
     raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     runs, networks = raw["runs"]["cifar10"], raw["classifiers"]["cifar10"]
-    raw["runs"] = {"cifar10": {name: runs[name] for name in ("amoc", "moco")}}
+    raw["runs"] = {"cifar10": {name: runs[name] for name in ("amoc", "moco", "acl")}}
     raw["classifiers"] = {"cifar10": {name: networks[name] for name in ("standard", "amoc_finetuned")}}
     raw["probes"], raw["attacked_probe"] = ["stdev", "adev"], "adev"
-    raw["pretrain"]["amoc"]["attack"]["steps"] = 1
+    for method in raw["pretrain"].values():
+        method["attack"]["steps"] = 1
     for recipe in raw["recipes"].values():
         if recipe["attack"]:
             recipe["attack"]["steps"] = 1
@@ -38,8 +39,9 @@ def settings() -> Raw:
     demo["data"] = {"source": "digits", "train": 64, "test": 24}
     demo["model"] = {"architecture": "resnet10t", "width": 2}
     demo["engine"] |= {"device": "cpu", "precision": "float32", "threads": 1}
-    demo["scale"] = {"short": 2, "long": 3, "batch_size": 1 / 16, "bank_length": 1 / 512}  # batches of 16, a bank of 64
-    demo["pretrain"]["optimizer"] = {"warmup_epochs": 1}
+    # AMOC: batches of 16, a bank of 64; ACL: batches of 32
+    demo["scale"] = {"short": 2, "long": 3, "batch_size": 1 / 16, "bank_length": 1 / 512}
+    demo["pretrain"]["every"]["optimizer"] = {"warmup_epochs": 1}
     demo["recipes"] = {name: {"epochs": 2} for name in raw["recipes"]}
     demo["recipes"]["every"] = {"batch_size": 16, "shift": {"pad": 1, "flip": 0.0}}
     demo["early_stopping"] = {"images": 16, "steps": 1}
@@ -105,10 +107,14 @@ OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words an
     "encoder": ("amoc", None),
     "enqueue": ("before",),
     "epochs": (3,),
+    "form": ("a2s",),
     "images": (7,),
     "interpolation": ("bicubic",),
+    "layerwise": ("all",),
     "linf": ("1/255",),
+    "lr_scaling": ("none",),
     "norm": ("l2", "linf"),
+    "normalisation": ("dataset",),
     "objective": ("trades", "alp"),
     "precision": ("bfloat16", "float32"),
     "recipe": ("trades",),

@@ -1,0 +1,47 @@
+"""ACL's fingerprint moves with its behaviour, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+
+import pytest
+import torch
+
+from amoc.engine.rounding import rounded
+from amoc.pretraining import acl, acl_fingerprint, loop
+from amoc.pretraining.forms import FORMS
+
+
+def test_is_plain_and_finite_and_tells_forms_and_switches_apart():
+    numbers = rounded(acl_fingerprint.fingerprint())
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+    runs = [*numbers["forms"].values(), *numbers["switches"]]
+    assert numbers["forms"].keys() == FORMS.keys()
+    assert len({json.dumps(run) for run in runs}) == len(runs)
+    assert all(isfinite(number) for run in runs for losses in run["losses"] for number in losses)
+
+
+def run() -> dict:
+    return rounded(acl_fingerprint.train(acl_fingerprint.settings("ds"), steps=2))
+
+
+def test_is_the_same_each_time():
+    before = run()
+    torch.rand(3)  # moves the global generator
+    assert run() == before
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "change"),
+    [
+        (acl, "nt_xent", lambda one, other, temperature, whole=acl.nt_xent: 0.5 * whole(one, other, temperature)),
+        (acl, "maximise", lambda loss, images, **options: images),
+        (acl, "unit", lambda network, images, name, unit=acl.unit: unit(network, images, "clean")),
+        (loop, "lars", lambda network, options: torch.optim.SGD(network.parameters(), options.lr, options.momentum)),
+    ],
+)
+def test_moves_with_the_behaviour(place, name, change, monkeypatch):
+    before = run()
+    monkeypatch.setattr(place, name, change)
+    assert run() != before
