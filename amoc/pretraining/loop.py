@@ -8,7 +8,8 @@ from time import monotonic
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+from torch.optim import Optimizer
 
 from amoc.augment import RandomViews, to_float
 from amoc.engine.batches import batches
@@ -20,7 +21,7 @@ from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.encoder import Encoder, fresh_encoder
 from amoc.models.norm import branch, mode
-from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.amoc import AMOC, Terms
 from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.settings import Pretraining
@@ -42,6 +43,24 @@ def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[floa
     """The method with freshly drawn weights and banks; they depend on the seed alone."""
     encoder = fresh_encoder(settings.model, mean, std, generator(settings.seed, "weights"))
     return METHODS[settings.method](encoder, settings, generator(settings.seed, "method"))
+
+
+def build_optimizer(method: AMOC, settings: Pretraining) -> torch.optim.SGD:
+    """Of the query network alone: the key network follows it."""
+    options = settings.optimizer
+    return torch.optim.SGD(
+        method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay
+    )
+
+
+def train_step(
+    method: AMOC, views: RandomViews, pixels: Tensor, optimizer: Optimizer, random: Generator, precision: str
+) -> Terms:
+    """Two random views of a batch, uint8 (B, H, W, 3), and the method's step on them, on the device of both."""
+    images = to_float(pixels)
+    queries, keys = views(images, random), views(images, random)
+    with autocast(pixels.device, precision):
+        return method.step(queries, keys, optimizer, random)
 
 
 def pretrain(
@@ -66,9 +85,7 @@ def pretrain(
     images, method = images.to(device), method.to(device)
     views = RandomViews(settings.views, images.shape[1])
     options = settings.optimizer
-    optimizer = torch.optim.SGD(
-        method.pair.query.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay
-    )
+    optimizer = build_optimizer(method, settings)
     first, step, taken, sums = 0, 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
     status: Literal["ok", "collapsed", "nan"] = "ok"
@@ -103,10 +120,7 @@ def pretrain(
                 if stop.requested:
                     break
                 random = generator(settings.seed, "views and attack", epoch, step, device=device)
-                pixels = to_float(images[batch])
-                queries, keys = views(pixels, random), views(pixels, random)
-                with autocast(device, precision):
-                    terms = method.step(queries, keys, optimizer, random)
+                terms = train_step(method, views, images[batch], optimizer, random, precision)
                 sums += torch.stack(terms).double()
                 step, taken = step + 1, taken + 1
                 clock.count("images", len(batch))
