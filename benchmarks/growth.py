@@ -139,6 +139,8 @@ def draw(points: Sequence[Point]) -> Figure:
     colour = LOOKS["amoc"].colour
     look = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 1}
     for (above, below), axis in zip(panels.T, axes, strict=True):
+        above.plot(0, 0)  # the corner, so that the margin beyond the largest is of the whole scale
+        below.plot(0, 0)
         here = [point for point in points if point.axis == axis]
         values = [point.value for point in here]
         seconds = [point.measured.seconds for point in here]

@@ -1,9 +1,11 @@
 """Floating-point operations: how many a step needs, and how many a second the machine can do.
 
-Counted are those of matrix products and convolutions, forward and backward, a multiplication and an addition as two.
-Not counted is what passes over a tensor once: norms, activations, softmax, the optimiser, colours. The resampling and
-the blur of the views, which are matrix products, are in the count; in a step of the paper's settings they are less than
-one part in ten thousand.
+Counted are those of matrix products and convolutions, forward and backward, a multiplication and an addition as two,
+by their shapes: the taps of a convolution that fall on its padding count too, although a library may leave them out
+(3 of 10 on 4x4 pixels, 1 of 25 on 32x32), so that a convolution can seem faster than a matrix product. Not counted is
+what passes over a tensor once: norms, activations, softmax, the optimiser, colours. The resampling and the blur of the
+views, which are matrix products, are in the count; in a step of the paper's settings they are less than one part in ten
+thousand.
 """
 
 from __future__ import annotations
