@@ -1,17 +1,20 @@
-## make demo      Table 5 on images that ship with scikit-learn; later calls only run what has changed
-## make test      the tests of every day
-## make test-all  the slow ones too
-## make setup     the environment in .venv, which the others make when they need it
-## make lock      requirements.txt anew, from pyproject.toml and requirements.in
+## make demo          Table 5 on images that ship with scikit-learn; later calls only run what has changed
+## make test          the tests of every day
+## make test-all      the slow ones too
+## make bench         a step of AMOC beside a plain implementation, and beside a matrix product of this machine
+## make bench-growth  how time and memory of a step grow, into the folder GROWTH
+## make setup         the environment in .venv, which the others make when they need it
+## make lock          requirements.txt anew, from pyproject.toml and requirements.in
 
 PYTHON ?= python3
 PROFILE = demo
+GROWTH = growth
 UV = 0.13.8
 
 # Stages call `python`, so .venv comes first on the path. PASSIVE: see stages/__init__.py
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup demo test test-all lock
+.PHONY: help setup demo test test-all bench bench-growth lock
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,6 +40,12 @@ test: setup
 
 test-all: setup
 	$(IN_VENV) python -m pytest -m "slow or not slow"
+
+bench: setup
+	$(IN_VENV) python -m benchmarks.step
+
+bench-growth: setup
+	$(IN_VENV) python -m benchmarks.growth $(GROWTH)
 
 lock: setup
 	.venv/bin/uv pip compile pyproject.toml requirements.in --universal --no-annotate \

@@ -73,6 +73,11 @@ class AMOC(nn.Module):
         """What else a row of the training curve tells after so many steps: the age of the oldest key, in steps."""
         return {"bank_age": min(taken, ceil(self.settings.bank_length / self.settings.batch_size))}
 
+    def contrast(self, queries: Tensor, keys: Tensor, bank: Branch) -> Tensor:
+        """InfoNCE (B,) of unit projections (B, D) with the negatives of a bank, in the projections' precision."""
+        with torch.autocast(queries.device.type, enabled=False):
+            return info_nce(queries, keys, self.banks[bank].keys, self.settings.temperature)
+
     def losses(self, queries: Views, keys: Views) -> tuple[Terms, dict[Branch, Tensor]]:
         """The loss of given views, and the keys that are to enter each bank."""
         v, s = self.variant, self.settings
@@ -86,8 +91,8 @@ class AMOC(nn.Module):
                 new.pop("adv", None)
         if s.enqueue == "before":
             self.enqueue(new)
-        clean = info_nce(q["clean"], k["clean"], self.banks["clean"].keys, s.temperature).mean()
-        variant = info_nce(q[v.query], k[v.key], self.banks[v.bank].keys, s.temperature).mean()
+        clean = self.contrast(q["clean"], k["clean"], "clean").mean()
+        variant = self.contrast(q[v.query], k[v.key], v.bank).mean()
         return Terms(s.lambda_ * clean + (1 - s.lambda_) * variant, clean, variant), new
 
     def enqueue(self, keys: dict[Branch, Tensor]) -> None:
@@ -103,7 +108,7 @@ class AMOC(nn.Module):
         views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
         if not (self.perturbs_query or self.perturbs_key):
             return views
-        s, bank = self.settings, self.banks[self.variant.bank].keys
+        v, s = self.variant, self.settings
 
         def still(images: Tensor) -> Tensor:
             if s.attack_key == "clean":
@@ -116,7 +121,7 @@ class AMOC(nn.Module):
                 def loss(both: Tensor) -> Tensor:
                     query, key = both.chunk(2)
                     q, k = unit(self.pair.query, query, "adv"), unit(self.pair.key, key, "adv")
-                    return info_nce(q, k, bank, s.temperature).sum()
+                    return self.contrast(q, k, v.bank).sum()
 
                 images = torch.cat((queries, keys))
             elif self.perturbs_query:
@@ -124,7 +129,7 @@ class AMOC(nn.Module):
                     fixed = unit(self.pair.key, still(keys), "clean")
 
                 def loss(query: Tensor) -> Tensor:
-                    return info_nce(unit(self.pair.query, query, "adv"), fixed, bank, s.temperature).sum()
+                    return self.contrast(unit(self.pair.query, query, "adv"), fixed, v.bank).sum()
 
                 images = queries
             else:  # CAC, CAA: through the key encoder
@@ -132,7 +137,7 @@ class AMOC(nn.Module):
                     fixed = unit(self.pair.query, still(queries), "clean")
 
                 def loss(key: Tensor) -> Tensor:
-                    return info_nce(fixed, unit(self.pair.key, key, "adv"), bank, s.temperature).sum()
+                    return self.contrast(fixed, unit(self.pair.key, key, "adv"), v.bank).sum()
 
                 images = keys
             perturbed = maximise(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from amoc.augment import RandomViews, to_float
 from amoc.engine.batches import batches
@@ -59,6 +59,17 @@ def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optim
     if isinstance(options, Lars):
         return lars(network, options)
     return torch.optim.SGD(network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay)
+
+
+def train_step(
+    method: Method, views: RandomViews, pixels: Tensor, optimizer: torch.optim.Optimizer, random: Generator,
+    precision: Literal["float32", "bfloat16"],
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Two random views of a batch, uint8 (B, H, W, 3), and the method's step on them, on the device of both."""
+    images = to_float(pixels)
+    queries, keys = views(images, random), views(images, random)
+    with autocast(pixels.device, precision):
+        return method.step(queries, keys, optimizer, random)
 
 
 def pretrain(
@@ -119,10 +130,7 @@ def pretrain(
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 random = generator(settings.seed, "views and attack", epoch, step, device=device)
-                pixels = to_float(images[batch])
-                queries, keys = views(pixels, random), views(pixels, random)
-                with autocast(device, precision):
-                    terms = method.step(queries, keys, optimizer, random)
+                terms = train_step(method, views, images[batch], optimizer, random, precision)
                 sums += torch.stack(terms).double()
                 step, taken = step + 1, taken + 1
                 clock.count("images", len(batch))

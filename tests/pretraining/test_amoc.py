@@ -247,6 +247,17 @@ def projected_ascent(
     return perturbed
 
 
+def test_the_loss_is_counted_in_float32_under_autocast(make, generator):
+    method = make("aca").float()
+    bank = method.banks["adv"].keys
+    queries, keys = (unit(torch.randn(BATCH, bank.shape[1], generator=generator)) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        given = method.contrast(queries, keys, "adv")
+    assert given.dtype == torch.float32
+    exact = nce(queries.double(), keys.double(), bank.double(), method.settings.temperature)
+    assert given.mean().item() == pytest.approx(exact, rel=1e-6)
+
+
 @each_variant
 @each_bank
 def test_attack_perturbs_its_sides_in_the_ball_and_raises_the_second_term(variant, bank_adv, make, views, generator):

@@ -1,0 +1,73 @@
+"""What is measured: AMOC's step as `amoc/pretraining/loop.py` takes it, on random images, views included."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from amoc.augment import RandomViews
+from amoc.engine.batches import batches
+from amoc.engine.device import compile_in_place
+from amoc.engine.generators import generator
+from amoc.pretraining.loop import build_method, build_optimizer, train_step
+from amoc.pretraining.schedule import warmup_cosine
+from amoc.settings import Engine, Pretraining
+
+MEAN, STD = (0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2617)  # CIFAR-10's; any would do
+
+
+def random_images(count: int, size: int) -> np.ndarray:
+    """uint8 (count, size, size, 3). What the pixels show changes no time."""
+    return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def first_lr(settings: Pretraining) -> float:
+    """Of the warm-up's first epoch: weights that diverge would be slow (a CPU stumbles over NaN) for no good reason."""
+    return warmup_cosine(0, settings.epochs, settings.optimizer.lr, settings.optimizer.warmup_epochs)
+
+
+class Workload:
+    """A run of AMOC under way. Each call is one step; nothing in it waits for the device.
+
+    Args:
+        pixels: uint8 (N, H, W, 3), at least a batch.
+        precision: of the forward passes, float32 or bfloat16.
+    """
+
+    def __init__(self, settings: Pretraining, pixels: np.ndarray, device: torch.device, precision: str) -> None:
+        if len(pixels) < settings.batch_size:
+            raise ValueError(f"{len(pixels)} images are less than a batch of {settings.batch_size}")
+        self.settings, self.precision, self.device = settings, precision, device
+        self.images = torch.from_numpy(pixels).to(device)
+        self.views = RandomViews(settings.views, self.images.shape[1])
+        self.method = build_method(settings, MEAN, STD).to(device).train()
+        self.optimizer = build_optimizer(self.method.trained, settings.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = first_lr(settings)
+        self._places = self._positions()
+
+    def _positions(self) -> itertools.chain[tuple[Tensor, Generator]]:
+        """Images of a batch and the step's random stream, epoch after epoch as in the loop; full batches only."""
+
+        def epoch(number: int):
+            order = torch.randperm(len(self.images), generator=generator(self.settings.seed, "order", number))
+            steps = batches(order.to(self.device), self.settings.batch_size)
+            for step, batch in enumerate(steps):
+                if len(batch) == self.settings.batch_size:
+                    random = generator(self.settings.seed, "views and attack", number, step, device=self.device)
+                    yield batch, random
+
+        return itertools.chain.from_iterable(map(epoch, itertools.count()))
+
+    def compile(self, engine: Engine) -> bool:
+        """As the stage does it before training; whether it changed anything."""
+        networks = self.method.pair.query.encoder, self.method.pair.key.encoder
+        compile_in_place(self.device, engine, *networks)
+        return any(network._compiled_call_impl is not None for network in networks)
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        batch, random = next(self._places)
+        return train_step(self.method, self.views, self.images[batch], self.optimizer, random, self.precision)
