@@ -18,7 +18,7 @@ from amoc.models.norm import branch
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import records
-from stages import adopt, attack, command, evaluate, paths, pretrain
+from stages import adopt, attack, classify, command, evaluate, paths, pretrain, pretrained
 from tests.models import checkpoints
 from tests.stages import tiny
 
@@ -172,9 +172,20 @@ def test_an_adopted_encoder_does_not_pass_for_a_run(project):
         with pytest.raises(Refusal, match=r"runs\.cifar10 has no nobody"):
             measure("demo", "cifar10", "nobody")
     shutil.copy(other, own)
-    for measure in (evaluate.main, attack.main):
+    for stage, name in ((evaluate, "amoc"), (attack, "amoc"), (classify, "amoc_finetuned")):
         with pytest.raises(Refusal, match=r"amoc.* holds an encoder of the method adopted, but amoc is a run of amoc"):
-            measure("demo", "cifar10", "amoc")
+            stage.main("demo", "cifar10", name)
+
+
+def test_a_data_set_without_runs_of_its_own(project):
+    raw = tiny.settings()
+    resnet18(raw)
+    raw["runs"]["cifar100"] = raw["classifiers"]["cifar100"] = {}
+    Path("params.yaml").write_text(json.dumps(raw))
+    torch.save(checkpoints.state("amoc", 2), "paras.pt")
+    adopt.main("demo", "cifar100", "official", Path("paras.pt"), **OPTIONS)
+    encoder, about, _ = pretrained.load(Params.load(), "demo", "cifar100", "official")
+    assert about["mean"] == pytest.approx([0.5071, 0.4867, 0.4408]) and encoder.width == 2
 
 
 def test_an_adopted_encoder_of_another_width_than_the_profile(project):
