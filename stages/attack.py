@@ -22,11 +22,11 @@ from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_classifier, load_encoder, load_heads
+from amoc.models.files import load_classifier, load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.settings import Attack
-from stages import command, paths
+from stages import command, paths, pretrained
 from stages.results import doubts, record
 
 
@@ -117,8 +117,8 @@ def network_and_twin(params: Params, profile: str, dataset: str, model: str, sui
 def probed_encoder(params: Params, profile: str, dataset: str, run: str, suite: str) -> Subject:
     """An encoder with the linear head that the protocol `attacked_probe` gave it."""
     files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
-    probe, settings = params.attacked_probe, params.pretraining(profile, dataset, run)
-    encoder, about = load_encoder(files[0], expected=settings.model.plain())
+    probe = params.attacked_probe
+    encoder, about, _ = pretrained.load(params, profile, dataset, run)
     heads, probed = load_heads(files[1])
     if probe not in heads:
         raise Refusal(f"{files[1]} has no head of {probe}, only of {', '.join(heads)}: run stages.evaluate again")

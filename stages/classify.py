@@ -17,10 +17,10 @@ from amoc.engine.generators import generator
 from amoc.engine.interruption import interruptible
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
-from amoc.models.files import load_encoder, save_classifier
+from amoc.models.files import save_classifier
 from amoc.models.heads import linear_head
 from amoc.params import Params
-from stages import command, paths
+from stages import command, paths, pretrained
 
 
 def main(
@@ -42,9 +42,9 @@ def main(
         branch, origin = "clean", None
     else:
         path = paths.encoder(profile, dataset, settings.encoder)
-        encoder, pretrained = load_encoder(path, expected=settings.model.plain())
-        branch, origin = pretrained["branch"], digest(path)
-        about |= {"encoder": pretrained, "fingerprints": pretrained["fingerprints"] | about["fingerprints"]}
+        encoder, told, _ = pretrained.load(params, profile, dataset, settings.encoder)
+        branch, origin = told["branch"], digest(path)
+        about |= {"encoder": told, "fingerprints": told["fingerprints"] | about["fingerprints"]}
     identity = {**about, "data": digest(data_path), "origin": origin}
 
     chosen = device(engine)

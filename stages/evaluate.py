@@ -19,10 +19,10 @@ from amoc.engine.interruption import interruptible
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_encoder, save_heads
+from amoc.models.files import save_heads
 from amoc.models.heads import linear_head
 from amoc.params import Params
-from stages import command, paths
+from stages import command, paths, pretrained
 from stages.results import doubts, record
 
 
@@ -32,12 +32,12 @@ def main(
 ) -> None:  # fmt: skip
     """Train each linear head on the frozen encoder and attack what comes out."""
     params = Params.load()
-    settings, engine = params.pretraining(profile, dataset, run), params.engine(profile)
+    engine = params.engine(profile)
     recipes, suite = {name: params.recipe(profile, name) for name in params.probes}, params.suite(profile, "probe")
     where = paths.outputs(output, trial=False)
     data_path, encoder_path = paths.data(profile, dataset), paths.encoder(profile, dataset, run)
+    encoder, about, seed = pretrained.load(params, profile, dataset, run)
     data = datasets.read(data_path)
-    encoder, about = load_encoder(encoder_path, expected=settings.model.plain())
     about["fingerprints"] |= paths.fingerprints("classify", "evaluate")
     identity = {
         "data": digest(data_path), "encoder": digest(encoder_path), "engine": engine.plain(),
@@ -61,7 +61,7 @@ def main(
             checkpoints.append(held.enter_context(Checkpoint(f"{title} {name}".replace(" ", "-"), own)))
             classifier = Classifier(encoder, linear_head(encoder.features, data.classes), about["branch"]).to(chosen)
             trained = train_classifier(
-                classifier, recipe, train, train_labels, seed=settings.seed, device=chosen, precision=engine.precision,
+                classifier, recipe, train, train_labels, seed=seed, device=chosen, precision=engine.precision,
                 early_stopping=None, checkpoint=checkpoints[-1], stop=stop, clock=clock, title=f"{title} {name}",
             )  # fmt: skip
             heads[name] = classifier.head

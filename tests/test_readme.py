@@ -49,6 +49,7 @@ def written(code: str) -> list[str]:
 
 LINES = [line for block in blocks("sh") for line in block.splitlines() if written(line)]
 MENTIONED = [code for code in INLINE if code.split()[0] in PROGRAMS and " " in code]
+ADOPTED = {written(line)[5] for line in LINES if line.startswith("python -m stages.adopt")}  # names of encoders
 COMMANDS = list(dict.fromkeys(LINES + MENTIONED))
 PATHS = [code for code in INLINE if PATH.fullmatch(code) and not re.fullmatch(r"[\d/]+", code)]
 NAMES = [code for code in INLINE if re.fullmatch(r"(amoc|stages)(\.\w+)+", code)]
@@ -169,7 +170,11 @@ def stage(module: str, arguments: list[str]) -> None:
     params = Params.load(ROOT / "params.yaml")
     assert given.get("dataset", "cifar10") in datasets.NAMES  # reports take none
     if "run" in given:
-        assert given["run"] in params.runs(given["dataset"])
+        assert given["run"] in {*params.runs(given["dataset"]), *ADOPTED}
+    if "model" in given:
+        assert given["model"] in {*params.runs(given["dataset"]), *params.networks(given["dataset"]), *ADOPTED}
+    if module == "stages.adopt":
+        assert given["name"] not in {*params.runs(given["dataset"]), *params.networks(given["dataset"])}
 
 
 # ---------------------------------------------------------------- what they name
