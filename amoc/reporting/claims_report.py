@@ -33,7 +33,7 @@ def build(
     encoders (as rows of table3) and on the networks of the second seed (as rows of table5).
 
     Raises:
-        Refusal: a file is missing in a profile other than `paper`, or broken.
+        Refusal: a file is missing in the demo, or broken.
     """
     known = measured(params, profile, given, results, written)
     claims, grounds = judge(CLAIMS, known), judge(floors(profile), known)

@@ -66,14 +66,14 @@ def path(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Path:
 
 
 def find(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Clock | None:
-    """The clock of a run; None if there is none and the profile is `paper`, whose runs take days.
+    """The clock of a run; None if there is none in a profile whose runs take hours or days.
 
     Raises:
-        Refusal: it is not there in another profile, or it is broken; the sentence names the command that makes it.
+        Refusal: it is not there in the demo, or it is broken; the sentence names the command that makes it.
     """
     file, command = path(profile, dataset, run, results), f"python -m stages.pretrain {profile} {dataset} {run}"
     if not file.exists():
-        if profile == "paper":
+        if profile != "demo":
             return None
         raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
     try:

@@ -60,7 +60,7 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
     """Read results/<profile>/<dataset>/evaluate/<run>.json of the listed runs that params.yaml has.
 
     Raises:
-        Refusal: a result is missing in a profile other than `paper`, is broken, was measured unlike the others, or is
+        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
             no repeat of the run that it should repeat.
     """
     found = find(params, profile, listing.dataset, listing.runs, results)

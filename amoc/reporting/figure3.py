@@ -61,7 +61,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     """Read results/<profile>/<dataset>/evaluate/<run>.json of the three methods in all their seeds.
 
     Raises:
-        Refusal: a result is missing in a profile other than `paper`, is broken, was measured unlike the others, or
+        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or
             differs from its method's first run in more than the seed.
     """
     listing = repeats(params)

@@ -178,16 +178,16 @@ def read(file: Path) -> Record:
 
 
 def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Record | None:
-    """The record of an encoder or a model; None if there is none and the profile is `paper`, whose runs take days.
+    """The record of an encoder or a model; None if there is none in a profile whose runs take hours or days.
 
     Raises:
-        Refusal: it is not there in another profile; the sentence names the command that makes it. Or it is broken, or
+        Refusal: it is not there in the demo; the sentence names the command that makes it. Or it is broken, or
             holds something else than its path says.
     """
     file = path(kind, profile, dataset, name, results)
     command = f"python -m stages.{kind} {profile} {dataset} {name}"
     if not file.exists():
-        if profile == "paper":
+        if profile != "demo":
             return None
         raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
     record = read(file)

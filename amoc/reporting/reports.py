@@ -55,14 +55,14 @@ def write(report: Report, reports: Path = REPORTS) -> list[Path]:
 
 
 def read_metrics(name: str, profile: str, reports: Path = REPORTS) -> Metrics:
-    """The metrics.json of a report; empty if it is not there and the profile is `paper`.
+    """The metrics.json of a report; empty if it is not there in a profile other than the demo.
 
     Raises:
-        Refusal: it is not there in another profile, or it does not hold numbers by row and column.
+        Refusal: it is not there in the demo, or it does not hold numbers by row and column.
     """
     path = folder(name, profile, reports) / "metrics.json"
     if not path.exists():
-        if profile == "paper":
+        if profile != "demo":
             return {}
         raise Refusal(f"{path} is missing: `python -m stages.report {name} {profile}` makes it")
     metrics = read_json(path)

@@ -37,7 +37,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     """Read results/<profile>/<dataset>/pretrain/<run>.clock.json of the journal's rows, those that params.yaml has.
 
     Raises:
-        Refusal: a clock is missing in a profile other than `paper`, or broken.
+        Refusal: a clock is missing in the demo, or broken.
     """
     known = params.runs(DATASET)
     found = {run: clocks.find(profile, DATASET, run, results) if run in known else None for run in RUNS}

@@ -57,7 +57,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     """Read results/<profile>/<dataset>/attack/<model>.json of the papers' six models, those that params.yaml has.
 
     Raises:
-        Refusal: a result is missing in a profile other than `paper`, is broken, or was attacked unlike the others.
+        Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
     """
     lines = _lines(params, profile, results)
     counted = [line.record for line in lines if line.record is not None]

@@ -40,10 +40,10 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_old_report(tmp_path):
     assert {file.read_text() for file in (tmp_path / "table5" / "demo").iterdir()} == {"old", "{}\n"}
 
 
-def test_missing_metrics_are_refused_but_in_the_paper_profile_empty(tmp_path):
-    assert read_metrics("table5", "paper", tmp_path) == {}
-    with pytest.raises(Refusal, match=r"small/metrics\.json is missing: `python -m stages\.report table5 small`"):
-        read_metrics("table5", "small", tmp_path)
+def test_missing_metrics_are_refused_in_the_demo_and_empty_elsewhere(tmp_path):
+    assert read_metrics("table5", "paper", tmp_path) == read_metrics("table5", "small", tmp_path) == {}
+    with pytest.raises(Refusal, match=r"demo/metrics\.json is missing: `python -m stages\.report table5 demo`"):
+        read_metrics("table5", "demo", tmp_path)
 
 
 @pytest.mark.parametrize("content", [[1], {"amoc": 3}, {"amoc": {"clean": "high"}}, {"amoc": [1]}])
