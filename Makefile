@@ -46,10 +46,10 @@ demo: setup
 	@cat reports/table5/demo/table5.md
 
 test: setup
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) python -m pytest -n 2
 
 test-all: setup
-	$(IN_VENV) python -m pytest -m "slow or not slow"
+	$(IN_VENV) python -m pytest -n 2 -m "slow or not slow"
 
 bench: setup
 	$(IN_VENV) python -m benchmarks.step

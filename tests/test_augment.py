@@ -10,7 +10,7 @@ import torchvision.transforms.functional as torchvision_functional
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from amoc import params
+from amoc import settings
 from amoc.augment import RandomViews, random_shift, to_float
 
 JITTER = {"probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
@@ -23,7 +23,7 @@ CRITICAL = 1e-3  # a right implementation fails once in a thousand seeds, and th
 def views(size: int = 32, **chosen) -> RandomViews:
     """Views with these operations and no others."""
     off = {"crop_scale": None, "jitter": None, "grayscale": 0.0, "blur": None, "flip": 0.0, "affine": None}
-    return RandomViews(params.Views.model_validate({"interpolation": "bilinear"} | off | chosen), size)
+    return RandomViews(settings.Views.model_validate({"interpolation": "bilinear"} | off | chosen), size)
 
 
 def everything(size: int = 32, **chosen) -> RandomViews:
@@ -292,7 +292,7 @@ def test_views_need_no_drawn_value_on_the_host(device, generator):
     """Fake tensors have a shape and a device but no values: asking for one raises, as does mixing devices."""
     with FakeTensorMode():
         images = torch.empty(8, 3, 32, 32, device=device)
-        for seen in (everything()(images, generator), random_shift(images, params.Shift(pad=4, flip=0.5), generator)):
+        for seen in (everything()(images, generator), random_shift(images, settings.Shift(pad=4, flip=0.5), generator)):
             assert seen.shape == images.shape and seen.device == images.device
 
 
@@ -307,7 +307,7 @@ def test_views_on_a_gpu_do_not_wait_for_it(generator):
     torch.cuda.set_sync_debug_mode("error")
     try:
         every(images, own)
-        random_shift(images, params.Shift(pad=4, flip=0.5), own)
+        random_shift(images, settings.Shift(pad=4, flip=0.5), own)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -322,7 +322,7 @@ def test_shifts_are_crops_of_the_padded_image_all_equally_likely(size, pad, gene
     window = range(2 * pad + 1)
     crops = np.stack([padded[:, top : top + size, left : left + size] for top in window for left in window])
     candidates = torch.from_numpy(np.concatenate([crops, crops[..., ::-1]])).flatten(1)
-    shifted = random_shift(image.expand(6000, -1, -1, -1), params.Shift(pad=pad, flip=0.5), generator)
+    shifted = random_shift(image.expand(6000, -1, -1, -1), settings.Shift(pad=pad, flip=0.5), generator)
     equal = (shifted.flatten(1)[:, None] == candidates).all(2)
     assert equal.any(1).all()
     kinds, number = candidates.unique(dim=0, return_inverse=True)  # reflection may make two of them the same
@@ -334,7 +334,7 @@ def test_shifts_are_crops_of_the_padded_image_all_equally_likely(size, pad, gene
 def test_shift_shifts_each_image_of_the_batch(generator):
     """Pixels carry the number of their image, and images are moved by amounts of their own."""
     images = torch.arange(50.0)[:, None, None, None] * 100 + torch.rand(50, 3, 8, 8, generator=generator)
-    shifted = random_shift(images, params.Shift(pad=2, flip=0.5), generator)
+    shifted = random_shift(images, settings.Shift(pad=2, flip=0.5), generator)
     assert torch.equal(shifted.div(100).floor(), images.div(100).floor())
     moved = (shifted - torch.arange(50.0)[:, None, None, None] * 100).flatten(1)
     assert len(moved.unique(dim=0)) == 50
@@ -344,14 +344,14 @@ def test_shift_shifts_each_image_of_the_batch(generator):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.uint8])
 def test_shift_without_pad_only_flips(dtype, generator):
     images = torch.randint(256, (6, 3, 4, 5), generator=generator).to(dtype)
-    assert torch.equal(random_shift(images, params.Shift(pad=0, flip=0.0), generator), images)
-    assert torch.equal(random_shift(images, params.Shift(pad=0, flip=1.0), generator), images.flip(3))
+    assert torch.equal(random_shift(images, settings.Shift(pad=0, flip=0.0), generator), images)
+    assert torch.equal(random_shift(images, settings.Shift(pad=0, flip=1.0), generator), images.flip(3))
 
 
 def test_the_same_generator_state_gives_the_same_shifts(generator):
     images, state = noise(20, 8, generator), generator.get_state()
-    settings = params.Shift(pad=1, flip=0.5)
-    first = random_shift(images, settings, generator)
-    assert not torch.equal(random_shift(images, settings, generator), first)
+    shift = settings.Shift(pad=1, flip=0.5)
+    first = random_shift(images, shift, generator)
+    assert not torch.equal(random_shift(images, shift, generator), first)
     generator.set_state(state)
-    assert torch.equal(random_shift(images, settings, generator), first)
+    assert torch.equal(random_shift(images, shift, generator), first)

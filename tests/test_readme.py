@@ -22,6 +22,8 @@ from ruamel.yaml import YAML
 
 from amoc import datasets
 from amoc.params import PROFILES, Params, merge
+from amoc.reporting import records
+from amoc.reporting.records import RESULTS
 from amoc.reporting.words import radius
 
 # what foolbox 3.3.4 says of itself when it is imported, which the commands' modules do
@@ -281,6 +283,19 @@ def test_defaults_and_switches_are_as_told() -> None:
             switches += 1
     assert switches == 4
     assert settings()["attacked_probe"] == "adev" and "robev" in settings()["probes"]
+
+
+def test_numbers_of_the_small_profile_are_those_recorded() -> None:
+    rows = README.split("<!-- small:begin -->")[1].split("<!-- small:end -->")[0].strip().splitlines()[2:]
+    assert len(rows) == 4
+    for row in rows:
+        label, *shown = row.strip("| ").split(" | ")
+        method, seed = label.lower().split(", seed ")
+        measured = records.find("evaluate", "small", "cifar10", method + f"_seed{seed}" * (seed != "1"), ROOT / RESULTS)
+        assert measured.settings.seed == int(seed)
+        columns = [(probe, attack) for probe in ("stdev", "adev") for attack in ("clean", "linf_pgd20")]
+        expected = [measured.outcome(*column) for column in columns]
+        assert shown == [f"{outcome.exact:.1f}" for outcome in expected]
 
 
 def test_table_shown_is_the_recorded_one() -> None:
