@@ -235,6 +235,13 @@ def test_what_is_committed_is_not_in_the_cache(graph):
             assert out.use_cache == out.def_path.startswith(("data/", "models/")), out.def_path
 
 
+def test_what_attacks_depends_on_what_the_profile_changes_of_attacks(graph):
+    attacking = {name: stage for name, stage in graph.stages.items() if name.startswith(("evaluate", "attack"))}
+    assert len(attacking) > 10
+    for name, stage in attacking.items():
+        assert f"profiles.{graph.profile}.attacks" in tracked(stage), name
+
+
 def test_every_setting_of_the_profile_is_tracked(graph):
     keys = set().union(*(tracked(stage) for stage in graph.stages.values()))
     raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -282,7 +289,7 @@ def test_what_other_profiles_recorded_stays(reproduced):
         (None, None, set()),
         (("attacks", "linf_pgd20", "steps"), 21, {"reports/table2"}),
         (("profiles", "demo", "scale", "short"), 41, {"reports/table2", "reports/table7"}),
-        (("profiles", "small", "scale", "short"), 20, set()),
+        (("profiles", "small", "scale", "short"), 21, set()),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )

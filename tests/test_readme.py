@@ -293,7 +293,7 @@ def test_numbers_of_the_small_profile_are_those_recorded() -> None:
         method, seed = label.lower().split(", seed ")
         measured = records.find("evaluate", "small", "cifar10", method + f"_seed{seed}" * (seed != "1"), ROOT / RESULTS)
         assert measured.settings.seed == int(seed)
-        columns = [(probe, attack) for probe in ("stdev", "adev") for attack in ("clean", "linf_pgd20")]
+        columns = [(probe, attack) for probe in ("stdev", "adev", "robev") for attack in ("clean", "linf_pgd20")]
         expected = [measured.outcome(*column) for column in columns]
         assert shown == [f"{outcome.exact:.1f}" for outcome in expected]
 

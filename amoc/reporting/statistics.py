@@ -47,11 +47,12 @@ def compare(first: Sequence[float], second: Sequence[float]) -> PairedComparison
 def paired_t_test(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
     """t = mean(d) / (std(d) / sqrt(n)) of the differences d, and its two-sided p-value with n - 1 degrees of freedom.
 
-    Differences that do not vary have no t: then p is 1 if they are all zero, and otherwise t is infinite and p is 0.
+    Differences that do not vary tell nothing of their spread (with few seeds it happens that accuracies, which are
+    discrete, differ alike): t is then infinite, or 0 if all are zero, and p is 1, because nothing is shown.
     """
     differences = _differences(first, second)
     if _constant(differences):
-        return (math.copysign(math.inf, differences[0]), 0.0) if differences[0] else (0.0, 1.0)
+        return (math.copysign(math.inf, differences[0]) if differences[0] else 0.0), 1.0
     from scipy.stats import ttest_rel
 
     result = ttest_rel(first, second)
