@@ -131,9 +131,9 @@ def test_differences_that_do_not_vary_are_shown_as_they_are(params, everything, 
     """AMOC one point above MoCo in every seed: t and d are infinite, and JSON has no word for that."""
     constant = {run("amoc", s): made.probed(run("amoc", s), tuple(n + 1 for n in MOCO[s]), seed=s) for s in MOCO}
     report = figure3.build(params, "demo", everything(**constant))
-    assert report.metrics["amoc_moco"]["d_stdev_clean"] is None and report.metrics["amoc_moco"]["p_stdev_clean"] == 0.0
+    assert report.metrics["amoc_moco"]["d_stdev_clean"] is None and report.metrics["amoc_moco"]["p_stdev_clean"] == 1.0
     row = next(line for line in report.markdown.splitlines() if line.startswith("| AMOC - MoCo, StdEv clean"))
-    assert [cell.strip() for cell in row.strip("|").split("|")[1:]] == ["5", "+1.00", "inf", "inf", "0", "0", "0.062"]
+    assert [cell.strip() for cell in row.strip("|").split("|")[1:]] == ["5", "+1.00", "inf", "inf", "1", "1", "0.062"]
     json.dumps(report.metrics, allow_nan=False)
     report.draw()
 
