@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from amoc.engine.files import read_json
 from amoc.refusal import Refusal
-from amoc.reporting.records import RESULTS
+from amoc.reporting.records import RESULTS, absent, sentence
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -73,14 +73,8 @@ def find(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Clock
     """
     file, command = path(profile, dataset, run, results), f"python -m stages.pretrain {profile} {dataset} {run}"
     if not file.exists():
-        if profile != "demo":
-            return None
-        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
+        return absent(file, profile, command)
     try:
         return Clock.model_validate(read_json(file))
     except ValidationError as failure:
-        error: Any = failure.errors()[0]
-        where = ".".join(map(str, error["loc"]))
-        what = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"].lower()
-        sentence = f"{where}: {what}" if where else what
-        raise Refusal(f"{file} is broken: {sentence}; make it again with `{command}`") from None
+        raise Refusal(f"{file} is broken: {sentence(failure)}; make it again with `{command}`") from None

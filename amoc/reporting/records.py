@@ -174,7 +174,7 @@ def read(file: Path) -> Record:
     try:
         return Record.model_validate(content)
     except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {_sentence(failure)}; remove it and run its stage again") from None
+        raise Refusal(f"{file} is broken: {sentence(failure)}; remove it and run its stage again") from None
 
 
 def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Record | None:
@@ -187,15 +187,23 @@ def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESU
     file = path(kind, profile, dataset, name, results)
     command = f"python -m stages.{kind} {profile} {dataset} {name}"
     if not file.exists():
-        if profile != "demo":
-            return None
-        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
+        return absent(file, profile, command)
     record = read(file)
     for key, expected in (("kind", kind), ("profile", profile), ("dataset", dataset), ("name", name)):
         said = getattr(record, key)
         if said != expected:
             raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
     return record
+
+
+def absent(file: Path, profile: str, command: str) -> None:
+    """A result that is not there is not measured; but the demo, whose runs take minutes, must have all of them.
+
+    Raises:
+        Refusal: the profile is the demo; the sentence names the command that makes the file.
+    """
+    if profile == "demo":
+        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
 
 
 def compare_alike(records: Iterable[Record]) -> None:
@@ -221,7 +229,7 @@ def compare_alike(records: Iterable[Record]) -> None:
                 )
 
 
-def _sentence(failure: ValidationError) -> str:
+def sentence(failure: ValidationError) -> str:
     """The first error: which key, what is wrong with it."""
     error: Any = failure.errors()[0]
     # pydantic puts the union's tag into an error's place; a reader of the file looks for its keys

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from math import sqrt
 
 import eagerpy
 import foolbox
@@ -20,6 +19,7 @@ from amoc.models.norm import DualBatchNorm
 from amoc.pretraining.acl import ACL
 from amoc.pretraining.loop import build_method, build_optimizer
 from amoc.settings import ACLPretraining, TrainingAttack
+from tests.pretraining.networks import in_branch, randomise, unit
 
 BATCH, EPSILON, TEMPERATURE = 3, 0.1, 0.5
 PERTURBED = {"ds": ("one", "other"), "a2s": ("other",), "a2a": ("one", "other")}
@@ -36,12 +36,7 @@ def make(tiny_acl, generator) -> Callable[..., ACL]:
     def method(form: str, **changes) -> ACL:
         settings: ACLPretraining = tiny_acl(form, epsilon=EPSILON, batch_size=BATCH, **changes)
         acl = ACL(Encoder("resnet18", 4, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), settings, generator).double()
-        for name, tensor in acl.state_dict().items():
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            if tensor.ndim > 1:
-                tensor.copy_(noise * sqrt(2 / tensor[0].numel()))
-            elif tensor.is_floating_point():
-                tensor.copy_(0.1 * noise + (1 if name.endswith(("weight", "var")) else 0))
+        randomise(acl, generator)
         return acl.train()
 
     return method
@@ -63,19 +58,6 @@ def given_to(form: str, views: dict[str, Tensor]) -> tuple[dict[str, Tensor], di
         if side in PERTURBED[form]:
             named["adv"] = views[f"{side} adv"]
     return both
-
-
-def in_branch(network: nn.Module, name: str) -> nn.Module:
-    """A copy with plain batch norms: those of one branch."""
-    plain = copy.deepcopy(network)
-    for place, module in list(plain.named_modules()):
-        if isinstance(module, DualBatchNorm):
-            plain.set_submodule(place, getattr(module, name))
-    return plain
-
-
-def unit(projections: Tensor) -> Tensor:
-    return projections / projections.square().sum(dim=1, keepdim=True).sqrt()
 
 
 def contrast(views: list[Tensor]) -> Tensor:

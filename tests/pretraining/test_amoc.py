@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, log
 
 import eagerpy
 import foolbox
@@ -21,6 +21,7 @@ from amoc.models.norm import DualBatchNorm2d
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.variants import VARIANTS
 from amoc.settings import AMOCPretraining, TrainingAttack
+from tests.pretraining.networks import in_branch, randomise, unit
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,8 @@ def make(tiny, generator) -> Callable[..., AMOC]:
     def method(variant: str, **changes) -> AMOC:
         settings: AMOCPretraining = tiny(variant, epsilon=EPSILON, batch_size=BATCH, **changes)
         amoc = AMOC(Encoder("resnet18", 4, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), settings, generator).double()
-        for network in (amoc.pair.query, amoc.pair.key):  # two different ones, with trained-looking norms
-            for name, tensor in network.state_dict().items():
-                noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-                if tensor.ndim > 1:
-                    tensor.copy_(noise * sqrt(2 / tensor[0].numel()))
-                elif tensor.is_floating_point():
-                    tensor.copy_(0.1 * noise + (1 if name.endswith(("weight", "var")) else 0))
+        for network in (amoc.pair.query, amoc.pair.key):  # two different ones
+            randomise(network, generator)
         return amoc.train()
 
     return method
@@ -87,19 +83,6 @@ def views(generator) -> dict[str, Tensor]:
         EPSILON * (2 * torch.rand(BATCH, 3, 8, 8, generator=generator, dtype=torch.float64) - 1) for _ in range(2)
     )
     return {"q clean": c, "k clean": k, "q adv": (c + delta).clamp(0, 1), "k adv": (k + other).clamp(0, 1)}
-
-
-def in_branch(network: nn.Module, name: str) -> nn.Module:
-    """A copy with plain batch norms: those of one branch."""
-    plain = copy.deepcopy(network)
-    for place, module in list(plain.named_modules()):
-        if isinstance(module, DualBatchNorm2d):
-            plain.set_submodule(place, getattr(module, name))
-    return plain
-
-
-def unit(projections: Tensor) -> Tensor:
-    return projections / projections.square().sum(dim=1, keepdim=True).sqrt()
 
 
 def nce(queries: Tensor, keys: Tensor, bank: Tensor, temperature: float) -> float:
