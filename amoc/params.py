@@ -34,6 +34,7 @@ from amoc.settings import (
     Recipe,
     Scale,
     Settings,
+    lineage,
 )
 
 PATH = Path("params.yaml")
@@ -119,6 +120,7 @@ class Params:
             for dataset in self._section("runs"):
                 for run in self.runs(dataset):
                     self.pretraining(profile, dataset, run)
+                    self.engine(profile, dataset, run)
             for dataset in self._section("classifiers"):
                 for name in self.networks(dataset):
                     self.classifying(profile, dataset, name)
@@ -153,8 +155,12 @@ class Params:
     def model(self, profile: str) -> Model:
         return self._resolve(Model, self._layer("profiles", profile, "model"))
 
-    def engine(self, profile: str) -> Engine:
-        return self._resolve(Engine, self._layer("profiles", profile, "engine"))
+    def engine(self, profile: str, dataset: str | None = None, run: str | None = None) -> Engine:
+        """Where and how the profile computes; an encoder may say something else of its own (reports/precision)."""
+        layers = [self._layer("profiles", profile, "engine")]
+        if run is not None and run in self.runs(dataset):
+            layers.append(self._layer("runs", dataset, run, "engine", optional=True))
+        return self._resolve(Engine, *layers)
 
     def epsilon(self, profile: str) -> Epsilon:
         return self._resolve(Epsilon, self._layer("profiles", profile, "epsilon"))
@@ -177,17 +183,19 @@ class Params:
     def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
         """Settings of an encoder, in this order: method, profile (every method, this method), run, scale.
 
-        Where the method says so, its learning rate is for its batch size, and changes with that.
+        A method that extends another comes after it, in the file's part of the paper and in the profile's. Where the method says so, its learning rate is for its batch size, and changes with that.
         """
-        own = self._layer("runs", dataset, run)
+        where, said = self._layer("runs", dataset, run)
+        own = _Layer(where, {key: value for key, value in said.items() if key != "engine"})
         method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
-        base, changes = self._layer("pretrain", method), self._changes(profile, "pretrain", method)
+        bases = [self._layer("pretrain", name) for name in lineage(method)]
+        changes = self._changes(profile, "pretrain", *lineage(method))
         for layer in changes:
             for key in ("epochs", "batch_size", "bank_length"):
                 if key in layer.values:
                     where = f"{layer.where}.{key}"
                     raise Refusal(f"{self.path}: {where} is not allowed: profiles.{profile}.scale changes it")
-        layers = (base, *changes, own)
+        layers = (*bases, *changes, own)
         merged, scale = merge(*(layer.values for layer in layers)), self.scale(profile)
         derived, what = {}, f"{own.where} in profile {profile}"
         if merged.get("epochs") in ("short", "long"):
@@ -202,12 +210,12 @@ class Params:
             derived["branch"] = VARIANTS[merged["variant"]].branch
         shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
         settings = self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
-        said = any(_has(layer.values, ("optimizer", "lr")) for layer in (*changes, own))
-        if getattr(settings.optimizer, "lr_scaling", "none") == "none" or said:
+        own_rate = any(_has(layer.values, ("optimizer", "lr")) for layer in (*changes, own))
+        if getattr(settings.optimizer, "lr_scaling", "none") == "none" or own_rate:
             return settings
-        meant_for = base.values.get("batch_size")
+        meant_for = merge(*(base.values for base in bases)).get("batch_size")
         if type(meant_for) is not int or meant_for < 2:
-            raise self._refusal(f"{base.where}.batch_size", meant_for, "a whole number from 2 up")
+            raise self._refusal(f"{bases[0].where}.batch_size", meant_for, "a whole number from 2 up")
         derived["optimizer"] = {"lr": settings.optimizer.lr * settings.batch_size / meant_for}
         return self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
 
@@ -273,10 +281,9 @@ class Params:
         absent = optional and path[-1] not in self._section(*path[:-1])
         return _Layer(".".join(path), {} if absent else self._section(*path))
 
-    def _changes(self, profile: str, section: str, name: str) -> tuple[_Layer, _Layer]:
-        """What a profile changes about every recipe or method, and about this one."""
-        every, own = (self._layer("profiles", profile, section, key, optional=True) for key in ("every", name))
-        return every, own
+    def _changes(self, profile: str, section: str, *names: str) -> tuple[_Layer, ...]:
+        """What a profile changes about every recipe or method, and about these."""
+        return tuple(self._layer("profiles", profile, section, key, optional=True) for key in ("every", *names))
 
     def _names(self, *path: str) -> list[str]:
         """The keys of a section, which become names of files and stages."""

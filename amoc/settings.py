@@ -266,6 +266,20 @@ class AMOCPretraining(Pretraining):
     attack_mode: Literal["eval", "train"]
 
     @property
+    def fills_by_query(self) -> bool:
+        """ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query does, by the key encoder."""
+        variant = VARIANTS[self.variant]
+        return variant.bank == "adv" and variant.key == "clean" and self.bank_adv == "moving"
+
+    @property
+    def perturbs_query(self) -> bool:
+        return VARIANTS[self.variant].query == "adv" or self.fills_by_query
+
+    @property
+    def perturbs_key(self) -> bool:
+        return VARIANTS[self.variant].key == "adv"
+
+    @property
     def attacks(self) -> bool:
         """Whether anything is perturbed."""
         return self.variant != "ccc"
@@ -274,6 +288,27 @@ class AMOCPretraining(Pretraining):
     def _check_bank(self) -> AMOCPretraining:
         if self.bank_length <= self.batch_size:  # a last image alone joins a batch
             raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
+        return self
+
+
+class CheaperAMOCPretraining(AMOCPretraining):
+    """Of AMOC with a cheaper attack: AMOC's settings, and these."""
+
+    method: Literal["amoc_cheaper"]
+    share: Annotated[Ratio, Field(gt=0, le=1), _allowed("a number above 0 and up to 1")]
+    start: Literal["random", "last"]
+    replays: Count
+
+    @model_validator(mode="after")
+    def _check_cheaper(self) -> CheaperAMOCPretraining:
+        if self.variant not in ("aca", "acc"):
+            raise ValueError(f"variant {self.variant} does not perturb the query alone, it must be aca or acc")
+        if self.replays > 1:
+            needed = {"share": 1, "start": "random", "enqueue": "after", "attack.steps": 1}
+            for key, value in needed.items():
+                found = self.attack.steps if key == "attack.steps" else getattr(self, key)
+                if found != value:
+                    raise ValueError(f"replays {self.replays} needs {key} {value}, it is {found}")
         return self
 
 
@@ -299,7 +334,14 @@ class ACLPretraining(Pretraining):
         return self
 
 
-METHODS: dict[str, type[Pretraining]] = {"amoc": AMOCPretraining, "acl": ACLPretraining}
+METHODS: dict[str, type[Pretraining]] = {
+    "amoc": AMOCPretraining, "amoc_cheaper": CheaperAMOCPretraining, "acl": ACLPretraining
+}  # fmt: skip
+
+
+def lineage(method: str) -> list[str]:
+    """The method, after the methods that it extends: it has their settings too."""
+    return [name for name, kind in METHODS.items() if issubclass(METHODS[method], kind)]
 
 
 # ---------------------------------------------------------------- classifying

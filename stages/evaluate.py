@@ -32,7 +32,7 @@ def main(
 ) -> None:  # fmt: skip
     """Train each linear head on the frozen encoder and attack what comes out."""
     params = Params.load()
-    engine = params.engine(profile)
+    engine = params.engine(profile, dataset, run)
     recipes, suite = {name: params.recipe(profile, name) for name in params.probes}, params.suite(profile, "probe")
     where = paths.outputs(output, trial=False)
     data_path, encoder_path = paths.data(profile, dataset), paths.encoder(profile, dataset, run)

@@ -14,6 +14,7 @@ from stages import command, paths
 
 BEHAVIOURS = {
     "amoc": "amoc.pretraining.fingerprint",
+    "amoc_cheaper": "amoc.pretraining.cheaper_fingerprint",
     "acl": "amoc.pretraining.acl_fingerprint",
     "classify": "amoc.classifying.fingerprint",
     "evaluate": "amoc.evaluating.fingerprint",

@@ -7,7 +7,7 @@ from pathlib import Path
 from amoc.engine.files import digest
 from amoc.refusal import Refusal
 
-FINGERPRINTS = ("amoc", "acl", "classify", "evaluate")
+FINGERPRINTS = ("amoc", "amoc_cheaper", "acl", "classify", "evaluate")
 
 
 def data(profile: str, dataset: str) -> Path:

@@ -20,6 +20,7 @@ from amoc.engine.peak import flops_per_pass, matmul_flops_per_second
 from amoc.models.files import save_encoder
 from amoc.params import Params
 from amoc.pretraining.loop import build_method, pretrain
+from amoc.pretraining.passes import passes
 from stages import command, paths
 
 
@@ -32,7 +33,7 @@ def main(
 ) -> None:  # fmt: skip
     """Pre-train one encoder."""
     params = Params.load()
-    settings, engine = params.pretraining(profile, dataset, run), params.engine(profile)
+    settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
     trial = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     where = paths.outputs(output, trial=any(trial.values()))
     data_path = paths.data(profile, dataset)
@@ -50,10 +51,10 @@ def main(
     with autocast(chosen, engine.precision):
         cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size].to(chosen)))
     seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
-    announce(title, (epochs or settings.epochs) * seen * method.passes(), cost, chosen, anyway)
+    announce(title, (epochs or settings.epochs) * seen * passes(settings), cost, chosen, anyway)
     speed = {
         "precision": engine.precision,
-        "flops_per_image": round(method.passes() * flops_per_pass(method.encoder, (3, *pixels.shape[1:3]))),
+        "flops_per_image": round(passes(settings) * flops_per_pass(method.encoder, (3, *pixels.shape[1:3]))),
         "matmul_flops_per_second": round(matmul_flops_per_second(chosen, engine.precision)),
     }  # before compiling, and while nothing else runs on the device
 

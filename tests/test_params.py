@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from amoc import datasets
 from amoc.params import DATASETS, PROFILES, Params, merge
 from amoc.refusal import Refusal
-from amoc.settings import METHODS, AutoAttack
+from amoc.settings import METHODS, AutoAttack, lineage
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 SHIPPED = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
@@ -78,7 +78,8 @@ def test_everything_is_plain_and_comes_back(profile):
     for run in params.runs("cifar10"):
         plain = params.pretraining(profile, "cifar10", run).plain()
         assert json.loads(json.dumps(plain)) == plain
-        assert ("lambda" in plain) == (plain["method"] == "amoc")
+        assert ("lambda" in plain) == (plain["method"] != "acl")
+        assert ("share" in plain) == (plain["method"] == "amoc_cheaper")
         assert METHODS[plain["method"]].model_validate_json(json.dumps(plain)).plain() == plain
     for name in params.networks("cifar10"):
         assert json.dumps(params.classifying(profile, "cifar10", name).plain(), allow_nan=False)
@@ -213,6 +214,37 @@ def test_paper_then_profile_then_run_then_scale():
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [("short", 40), ("long", 80), (33, 33)])
+def test_a_method_that_extends_another_comes_after_it():
+    """pretrain.amoc, pretrain.amoc_cheaper, then the profile's changes of both in that order, then the run."""
+    raw = changed(
+        ("pretrain.amoc.temperature", 0.1), ("pretrain.amoc_cheaper.temperature", 0.2),
+        ("pretrain.amoc_cheaper.key_momentum", 0.3), ("pretrain.amoc_cheaper.share", 0.7),
+        ("profiles.demo.pretrain.amoc", {"key_momentum": 0.4, "lambda": 0.1}),
+        ("profiles.demo.pretrain.amoc_cheaper", {"lambda": 0.2, "share": 0.8}),
+        ("runs.cifar10.amoc_half", {"method": "amoc_cheaper", "share": 0.9}),
+    )  # fmt: skip
+    params = Params(raw)
+    params.check()
+    demo, paper = (params.pretraining(profile, "cifar10", "amoc_half") for profile in ("demo", "paper"))
+    assert (demo.temperature, demo.key_momentum, demo.lambda_, demo.share) == (0.2, 0.4, 0.2, 0.9)
+    assert (paper.temperature, paper.key_momentum, paper.lambda_, paper.share) == (0.2, 0.3, 0.5, 0.9)
+    amoc = params.pretraining("demo", "cifar10", "amoc")
+    assert (amoc.temperature, amoc.lambda_) == (0.1, 0.1)
+    assert lineage("amoc_cheaper") == ["amoc", "amoc_cheaper"]
+    assert lineage("amoc") == ["amoc"]
+
+
+def test_an_encoder_may_have_an_engine_of_its_own():
+    params = Params(changed(("runs.cifar10.amoc_b64.engine", {"precision": "bfloat16", "threads": 3})))
+    params.check()
+    demo, own = params.engine("demo"), params.engine("demo", "cifar10", "amoc_b64")
+    assert own == demo.model_copy(update={"precision": "bfloat16", "threads": 3}) != demo
+    assert params.engine("demo", "cifar10", "amoc") == params.engine("demo", "cifar10", "not a run") == demo
+    assert params.pretraining("demo", "cifar10", "amoc_b64") == Params.load(FILE).pretraining(
+        "demo", "cifar10", "amoc_b64"
+    )
+
+
 def test_short_and_long_are_the_profiles_and_a_number_is_a_number(epochs, expected):
     raw = changed(
         ("runs.cifar10.amoc.epochs", epochs), ("profiles.demo.scale.short", 40), ("profiles.demo.scale.long", 80)
@@ -384,7 +416,7 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profiles.demo.attacks.l2_cw", None, "null", "a mapping"),
     ("profiles.demo.attacks.l2_cw.steps", 1.5, "1.5", FROM_1),
     ("profiles.demo.early_stopping.images", 0, "0", FROM_1),
-    ("pretrain", None, "null", "a mapping with the keys amoc, acl"),
+    ("pretrain", None, "null", "a mapping with the keys amoc, amoc_cheaper, acl"),
     ("pretrain.amoc.variant", "abc", '"abc"', VARIANT),
     ("pretrain.amoc.variant", ["aca"], '["aca"]', VARIANT),
     ("pretrain.amoc.branch", "dirty", '"dirty"', "auto, clean or adv"),
@@ -444,8 +476,8 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("runs.cifar10", None, "null", "a mapping"),
     ("runs.cifar10.amoc", None, "null", "a mapping"),
     ("runs.cifar10.amoc", "amoc", '"amoc"', "a mapping"),
-    ("runs.cifar10.amoc.method", "mocov3", '"mocov3"', "amoc, acl"),
-    ("runs.cifar10.amoc.method", ["amoc"], '["amoc"]', "amoc, acl"),
+    ("runs.cifar10.amoc.method", "mocov3", '"mocov3"', "amoc, amoc_cheaper, acl"),
+    ("runs.cifar10.amoc.method", ["amoc"], '["amoc"]', "amoc, amoc_cheaper, acl"),
     ("runs.cifar10.amoc.variant", "acx", '"acx"', VARIANT),
     ("recipes.stdev.objective", "cross_entropy", '"cross_entropy"', "standard, pgd_at, alp or trades"),
     ("recipes.stdev.epochs", 0, "0", FROM_1),
@@ -494,7 +526,7 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
         ("probes", ["finetune"], f'probes[0] is "finetune", allowed is {HEADS}'),
         ("probes", [["stdev"]], f'probes[0] is ["stdev"], allowed is {HEADS}'),
         ("suites.table5", ["linf_pgd20", "linf_pgd2"], f'suites.table5[1] is "linf_pgd2", allowed is {ATTACKS}'),
-        ("runs.cifar10.amoc", {}, "runs.cifar10.amoc.method is null, allowed is amoc, acl"),
+        ("runs.cifar10.amoc", {}, "runs.cifar10.amoc.method is null, allowed is amoc, amoc_cheaper, acl"),
         ("runs.cifar10.amoc.optimizer", {"lr": 0}, f"runs.cifar10.amoc.optimizer.lr is 0, allowed is {ABOVE_0}"),
         ("profiles.small.pretrain.amoc", {"lr": 1, "optimizer": {"lr": "fast"}},
          "unknown key profiles.small.pretrain.amoc.lr, allowed are method, epochs, batch_size, temperature, "
@@ -525,14 +557,14 @@ def test_a_wrong_value_is_refused_where_it_was_written(key, value, sentence):
         ("profiles.demo.data.tain", "source, train, test"),
         ("profiles.demo.scale.epochs", "short, long, batch_size, bank_length"),
         ("profiles.demo.pretrain.every.views.jiter", VIEWS),
-        ("profiles.demo.pretrain.moco", "every, amoc, acl"),
+        ("profiles.demo.pretrain.moco", "every, amoc, amoc_cheaper, acl"),
         ("profiles.demo.recipes.stdv", f"every, {', '.join(SHIPPED['recipes'])}"),
         ("profiles.demo.recipes.every.batchsize",
          "objective, train, epochs, milestones, batch_size, lr, momentum, weight_decay, shift, beta, attack"),
         ("profiles.demo.attacks.l2_cww", ATTACKS),
         ("profiles.demo.attacks.l2_cw.step", "norm, images, kind, steps, lr, binary_search_steps, initial_const"),
         ("profiles.demo.early_stopping.image", "images, every, steps, relative_step"),
-        ("pretrain.moco", "amoc, acl"),
+        ("pretrain.moco", "amoc, amoc_cheaper, acl"),
         ("pretrain.acl.optimizer.kind", LARS),
         ("pretrain.amoc.views.jiter", VIEWS),
         ("pretrain.amoc.views.jitter.bright", "probability, brightness, contrast, saturation, hue"),

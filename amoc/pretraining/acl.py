@@ -28,6 +28,8 @@ class ACL(nn.Module):
         generator: of the head's weights, on the CPU.
     """
 
+    updates = 1  # of the weights, in a step
+
     def __init__(self, encoder: Encoder, settings: ACLPretraining, generator: Generator) -> None:
         super().__init__()
         self.settings, self.pairs = settings, FORMS[settings.form]
@@ -120,8 +122,3 @@ class ACL(nn.Module):
         terms[0].backward()
         optimizer.step()
         return tuple(term.detach() for term in terms)
-
-    def passes(self) -> float:
-        """Cost of a step per image, in forward passes of the encoder (a backward counts 2, an input gradient 1)."""
-        perturbed = self.pairs[-1].count("adv")
-        return self.settings.attack.steps * 2 * perturbed + (perturbed == 1) + 3 * 2 * len(self.pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class AMOC(nn.Module):
     """
 
     columns = ("loss", "loss_clean", "loss_variant")  # of the training curve, as `step` returns them
+    updates = 1  # of the weights, in a step
 
     def __init__(self, encoder: Encoder, settings: AMOCPretraining, generator: Generator) -> None:
         super().__init__()
@@ -48,11 +50,6 @@ class AMOC(nn.Module):
         hidden, output = settings.projector.hidden, settings.projector.output
         self.pair = MomentumPair(encoder, projector(encoder.features, hidden, output, generator))
         self.banks = nn.ModuleDict({name: Bank(settings.bank_length, output, generator) for name in ("clean", "adv")})
-        v = self.variant
-        # ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query does, by the key encoder
-        self.fills_by_query = v.bank == "adv" and v.key == "clean" and settings.bank_adv == "moving"
-        self.perturbs_query = v.query == "adv" or self.fills_by_query
-        self.perturbs_key = v.key == "adv"
 
     @property
     def encoder(self) -> Encoder:
@@ -85,14 +82,15 @@ class AMOC(nn.Module):
         with torch.no_grad():
             k = {name: unit(self.pair.key, keys[name], name) for name in dict.fromkeys(("clean", v.key))}
             new = dict(k)
-            if self.fills_by_query:
+            if s.fills_by_query:
                 new["adv"] = unit(self.pair.key, queries["adv"], "adv")
             elif s.bank_adv == "frozen":
                 new.pop("adv", None)
         if s.enqueue == "before":
             self.enqueue(new)
         clean = self.contrast(q["clean"], k["clean"], "clean").mean()
-        variant = self.contrast(q[v.query], k[v.key], v.bank).mean()
+        rows = min(len(q[v.query]), len(k[v.key]))  # of a batch of which only the first images are perturbed
+        variant = self.contrast(q[v.query][:rows], k[v.key][:rows], v.bank).mean()
         return Terms(s.lambda_ * clean + (1 - s.lambda_) * variant, clean, variant), new
 
     def enqueue(self, keys: dict[Branch, Tensor]) -> None:
@@ -106,9 +104,9 @@ class AMOC(nn.Module):
         The side that is not perturbed is encoded once: clean, or with uniform noise as in the official code.
         """
         views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
-        if not (self.perturbs_query or self.perturbs_key):
-            return views
         v, s = self.variant, self.settings
+        if not (s.perturbs_query or s.perturbs_key):
+            return views
 
         def still(images: Tensor) -> Tensor:
             if s.attack_key == "clean":
@@ -116,7 +114,7 @@ class AMOC(nn.Module):
             return (images + torch.empty_like(images).uniform_(-s.epsilon, s.epsilon, generator=generator)).clamp(0, 1)
 
         with mode(self.pair, s.attack_mode == "train"):
-            if self.perturbs_query and self.perturbs_key:  # AAC, AAA: both jointly
+            if s.perturbs_query and s.perturbs_key:  # AAC, AAA: both jointly
 
                 def loss(both: Tensor) -> Tensor:
                     query, key = both.chunk(2)
@@ -124,7 +122,7 @@ class AMOC(nn.Module):
                     return self.contrast(q, k, v.bank).sum()
 
                 images = torch.cat((queries, keys))
-            elif self.perturbs_query:
+            elif s.perturbs_query:
                 with torch.no_grad():
                     fixed = unit(self.pair.key, still(keys), "clean")
 
@@ -140,16 +138,21 @@ class AMOC(nn.Module):
                     return self.contrast(fixed, unit(self.pair.key, key, "adv"), v.bank).sum()
 
                 images = keys
-            perturbed = maximise(
-                loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
-                random_start=s.attack.random_start, generator=generator,
-            )  # fmt: skip
+            perturbed = self.ascend(loss, images, generator)
         parts = perturbed.split(len(queries))
-        if self.perturbs_query:
+        if s.perturbs_query:
             views[0]["adv"] = parts[0]
-        if self.perturbs_key:
+        if s.perturbs_key:
             views[1]["adv"] = parts[-1]
         return views
+
+    def ascend(self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator) -> Tensor:
+        """The images (B, 3, H, W), each moved within its ball to where the loss is larger."""
+        s = self.settings
+        return maximise(
+            loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
+            random_start=s.attack.random_start, generator=generator,
+        )  # fmt: skip
 
     def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
         """Algorithm 1 for one batch: attack, loss, optimiser, momentum, banks. Views are (B, 3, H, W) in [0, 1]."""
@@ -161,10 +164,3 @@ class AMOC(nn.Module):
         if self.settings.enqueue == "after":
             self.enqueue(new)
         return Terms(*(term.detach() for term in terms))
-
-    def passes(self) -> float:
-        """Cost of a step per image, in forward passes of the encoder (a backward counts 2, an input gradient 1)."""
-        sides = self.perturbs_query + self.perturbs_key
-        attack = self.settings.attack.steps * 2 * sides + (sides == 1)
-        queries, keys = len({"clean", self.variant.query}), len({"clean", self.variant.key}) + self.fills_by_query
-        return attack + 3 * queries + keys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from time import monotonic
 from typing import Any, Literal
 
@@ -23,13 +23,14 @@ from amoc.models.encoder import Encoder, fresh_encoder
 from amoc.models.norm import branch, mode
 from amoc.pretraining.acl import ACL
 from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.cheaper import CheaperAMOC
 from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.lars import lars
 from amoc.pretraining.schedule import learning_rate
 from amoc.settings import Lars, Optimizer, Pretraining
 
-# encoder, settings, generator -> .step(), .passes(), .encoder, .encoders, .trained, .columns, .diagnostics()
-METHODS = {"amoc": AMOC, "acl": ACL}
+# encoder, settings, generator -> .step(), .updates, .encoder, .encoders, .trained, .columns, .diagnostics()
+METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}
 Method = AMOC | ACL
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
 NEIGHBOURS_EVERY = 10  # epochs between looks at the nearest neighbours
@@ -94,6 +95,8 @@ def pretrain(
     images, method = images.to(device), method.to(device)
     views = RandomViews(settings.views, images.shape[1])
     optimizer = build_optimizer(method.trained, settings.optimizer)
+    if remembers := isinstance(method, CheaperAMOC) and settings.start == "last":
+        method.remember(images, generator(settings.seed, "first perturbations", device=device))
     first, step, taken = 0, 0, 0
     sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
@@ -119,7 +122,8 @@ def pretrain(
     method.train()
     for epoch in range(first, last if status == "ok" else 0):
         order = torch.randperm(len(images), generator=generator(settings.seed, "order", epoch))
-        whole = batches(order.to(device), settings.batch_size)
+        # a method that updates several times with a batch takes so many batches fewer: an epoch has as many updates
+        whole = batches(order.to(device)[: ceil(len(order) / method.updates)], settings.batch_size)
         steps = whole[:steps_per_epoch]
 
         with clock.phase("train"):
@@ -130,6 +134,8 @@ def pretrain(
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 random = generator(settings.seed, "views and attack", epoch, step, device=device)
+                if remembers:
+                    method.which = batch
                 terms = train_step(method, views, images[batch], optimizer, random, precision)
                 sums += torch.stack(terms).double()
                 step, taken = step + 1, taken + 1

@@ -18,6 +18,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.norm import DualBatchNorm
 from amoc.pretraining.acl import ACL
 from amoc.pretraining.loop import build_method, build_optimizer
+from amoc.pretraining.passes import passes
 from amoc.settings import ACLPretraining, TrainingAttack
 from tests.pretraining.networks import in_branch, randomise, unit
 
@@ -316,13 +317,13 @@ def test_passes_are_those_that_a_step_makes(form, make, views, generator):
 
     method.encoder.register_forward_hook(count)
     method.step(views["one"], views["other"], torch.optim.SGD(method.trained.parameters(), 0.1), generator)
-    assert sum(images) / BATCH == method.passes()
+    assert sum(images) / BATCH == passes(method.settings)
 
 
 def test_passes_of_the_paper(make):
     """Two views: 5 x (forward + input gradient), and twice forward + backward."""
     attack = TrainingAttack(steps=5, relative_step=0.25, random_start=True)
-    assert make("ds", attack=attack).passes() == 2 * (5 * 2 + 2 * 3)
+    assert passes(make("ds", attack=attack).settings) == 2 * (5 * 2 + 2 * 3)
 
 
 # ---------------------------------------------------------------- a fresh one

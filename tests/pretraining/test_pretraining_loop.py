@@ -23,7 +23,15 @@ from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.loop import Method, Pretrained, build_method, features_of, pretrain
 from amoc.pretraining.schedule import warmup_cosine_by_step
-from amoc.settings import METHODS, ACLPretraining, AMOCPretraining, Pretraining, TrainingAttack, Views
+from amoc.settings import (
+    METHODS,
+    ACLPretraining,
+    AMOCPretraining,
+    CheaperAMOCPretraining,
+    Pretraining,
+    TrainingAttack,
+    Views,
+)
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 
@@ -306,6 +314,49 @@ def test_acl_trains_every_weight_of_the_branches_that_it_uses(acl, train, precis
     assert not any(torch.equal(parameter, start(name)) for name, parameter in method.named_parameters())
 
 
+# ---------------------------------------------------------------- cheaper attacks
+
+
+@pytest.fixture
+def cheaper(settings) -> Callable[..., CheaperAMOCPretraining]:
+    plain = {"method": "amoc_cheaper", "share": 1.0, "start": "random", "replays": 1}
+    return lambda **changes: CheaperAMOCPretraining(**dict(settings) | plain | changes)
+
+
+def test_replays_make_as_many_updates_of_fewer_images(settings, cheaper, train):
+    """9 images in batches of 4 are 2 steps; of 5 of them, each used twice, there is one: 2 updates as well."""
+    seen = []
+    train(cheaper(replays=2, views=PLAIN_VIEWS), prepare=spy(seen))
+    assert [len(step["queries"]) for step in seen] == [5, 5, 5]
+    assert [step["lr"] for step in seen] == pytest.approx([1e-4, 0.1, 0.05])  # of the three epochs
+    every_epoch_shows_others = {step["queries"].sum().item() for step in seen}
+    assert len(every_epoch_shows_others) == 3
+
+
+def test_every_image_has_its_own_perturbation_from_epoch_to_epoch(cheaper, train):
+    """What is remembered of an image is what it was moved by in the epoch before, in whatever batch it was."""
+    moved: list[dict[int, Tensor]] = []
+
+    def prepare(method: Method) -> None:
+        ascend = method.ascend
+
+        def noted(loss, images, generator):
+            before = method.perturbations[method.which].clone()
+            perturbed = ascend(loss, images, generator)
+            for index, start, end, image in zip(method.which.tolist(), before, perturbed, images, strict=True):
+                moved.append({"index": index, "start": start, "end": (end - image).half()})
+            return perturbed
+
+        method.ascend = noted
+
+    train(cheaper(start="last"), prepare=prepare)
+    assert len(moved) == 27
+    for epoch in (1, 2):
+        for one in moved[9 * epoch : 9 * epoch + 9]:
+            (before,) = [other for other in moved[9 * epoch - 9 : 9 * epoch] if other["index"] == one["index"]]
+            assert torch.equal(one["start"], before["end"])
+
+
 # ---------------------------------------------------------------- stopping and going on
 
 
@@ -319,6 +370,15 @@ def finish(
         except Interrupted as interrupted:
             assert interrupted.signal == 15
     pytest.fail("the run never ends")
+
+
+@pytest.mark.parametrize("way", [{"start": "last"}, {"replays": 2}])
+def test_remembered_perturbations_and_replays_survive_a_stop(way, cheaper, train):
+    method, trained, _ = train(cheaper(**way))
+    (other, resumed, _), stopped = finish(train, cheaper(**way), lambda: StopAfter(1))
+    assert stopped >= 2
+    assert same(method.state_dict(), other.state_dict())
+    assert resumed == trained
 
 
 @pytest.mark.parametrize(("looks", "sessions"), [(1, 8), (2, 4), (5, 1)])

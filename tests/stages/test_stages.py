@@ -33,6 +33,7 @@ Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
 STAGES = (
     *("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
     *("pretrain-acl@demo-cifar10-acl", "evaluate@demo-cifar10-acl"),
+    *("pretrain-cheaper@demo-cifar10-amoc_half", "evaluate@demo-cifar10-amoc_half"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
@@ -44,6 +45,7 @@ RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("evaluate", "moco", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("evaluate", "acl", ["stdev", "adev"], ["clean", "linf_pgd20"]),
+    ("evaluate", "amoc_half", ["stdev", "adev"], ["clean", "linf_pgd20"]),
     ("attack", "standard", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
     ("attack", "amoc_finetuned", ["last", "early_stopped"], ["clean", "linf_pgd20", "linf_autoattack"]),
     ("attack", "amoc", ["last"], ["clean", "linf_pgd20", "linf_deepfool", "l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw"]),
@@ -295,7 +297,7 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
     assert content["evaluate"] == params.evaluate.plain()
     probes = {"evaluate": ["stdev", "adev"], "attack": [] if network else ["adev"]}[kind]
     assert content["recipes"] == {probe: params.recipe("demo", probe).plain() for probe in probes}
-    trained = {"standard": ["classify"], "acl": ["acl", "classify"]}.get(name, ["amoc", "classify"])
+    trained = {"standard": ["classify"], "acl": ["acl", "classify"], "amoc_half": ["amoc_cheaper", "classify"]}.get(name, ["amoc", "classify"])
     assert record.fingerprints == {key: digest(paths.fingerprint(key)) for key in (*trained, "evaluate")}
     assert sorted(record.measurements) == sorted(measured)
     for outcomes in content["measurements"].values():

@@ -1,0 +1,79 @@
+"""AMOC at a lower cost: a part of the batch, perturbations that go on from the last epoch's, or perturbations for free.
+
+Nothing here is the papers': these are ways to spend fewer encoder passes on the attack, which takes more than half of
+them (`reports/fast` compares them). Fewer steps of AMOC's own attack need no other method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+from amoc.perturb import Ball, maximise
+from amoc.pretraining.amoc import AMOC, Terms, Views
+from amoc.settings import CheaperAMOCPretraining
+
+
+class CheaperAMOC(AMOC):
+    """AMOC whose queries are perturbed in a cheaper way; `start` "last" needs `remember` and, at each step, `which`."""
+
+    settings: CheaperAMOCPretraining
+    perturbations: Tensor  # (N, 3, H, W), the last one of each training image, in the coordinates of its view
+    which: Tensor  # (B,), the indices of a step's images
+
+    @property
+    def updates(self) -> int:
+        """Of the weights, in a step."""
+        return self.settings.replays
+
+    def remember(self, images: Tensor, generator: Generator) -> None:
+        """Make room for a perturbation of each image (N, H, W, 3); the first epoch starts from uniform noise."""
+        count, height, width, channels = images.shape
+        noise = torch.empty(count, channels, height, width, device=images.device, dtype=torch.float16)
+        noise.uniform_(-self.settings.epsilon, self.settings.epsilon, generator=generator)
+        self.register_buffer("perturbations", noise)
+
+    def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
+        """As AMOC's, for the first images of the batch, `share` of it."""
+        part = ceil(self.settings.share * len(queries))
+        perturbed, _ = super().attack(queries[:part], keys[:part], generator)
+        return {**perturbed, "clean": queries}, {"clean": keys}
+
+    def ascend(self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator) -> Tensor:
+        """As AMOC's; with `start` "last" it goes on from where the same images were left, and leaves them anew."""
+        s = self.settings
+        if s.start == "random":
+            return super().ascend(loss, images, generator)
+        which = self.which[: len(images)]
+        perturbed = maximise(
+            loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
+            start=self.perturbations[which].to(images.dtype),
+        )  # fmt: skip
+        self.perturbations[which] = (perturbed - images).to(self.perturbations.dtype)
+        return perturbed
+
+    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
+        """Algorithm 1; with `replays` above 1 as "free" adversarial training (Shafahi et al., 2019) does it.
+
+        The batch is used so many times. Each time the backward pass that gives the weights their gradient gives the
+        perturbation its own, with norms in train mode, and both take a step: there is no attack besides.
+        """
+        s = self.settings
+        if s.replays == 1:
+            return super().step(queries, keys, optimizer, generator)
+        ball = Ball(queries, s.epsilon)
+        perturbed = ball.random(generator)
+        for _ in range(s.replays):
+            perturbed.requires_grad_()
+            terms, new = self.losses({"clean": queries, "adv": perturbed}, {"clean": keys})
+            optimizer.zero_grad(set_to_none=True)
+            terms.total.backward()
+            optimizer.step()
+            self.pair.follow(s.key_momentum)
+            perturbed = ball.ascend(perturbed.detach(), perturbed.grad, s.attack.relative_step * s.epsilon)
+        self.enqueue(new)  # once: the keys of a batch would be the negatives of its own next use
+        return Terms(*(term.detach() for term in terms))

@@ -1,0 +1,46 @@
+"""The fingerprint of cheaper attacks moves with their behaviour, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+
+import pytest
+import torch
+
+from amoc import perturb
+from amoc.engine.rounding import rounded
+from amoc.pretraining import amoc, cheaper, cheaper_fingerprint, fingerprint
+
+
+def test_is_plain_and_finite_and_tells_the_ways_apart():
+    numbers = rounded(cheaper_fingerprint.fingerprint())
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+    runs = [run for ways in numbers.values() for run in ways]
+    assert len({json.dumps(run) for run in runs}) == len(runs) == 2 * len(cheaper_fingerprint.SWITCHES)
+    assert all(isfinite(number) for run in runs for losses in run["losses"] for number in losses)
+
+
+def test_with_nothing_cheaper_it_is_amocs():
+    first, *_ = cheaper_fingerprint.fingerprint()["aca"]
+    assert rounded(first) == rounded(fingerprint.train(fingerprint.settings("aca")))
+
+
+@pytest.mark.parametrize(
+    ("way", "place", "name", "change"),
+    [
+        ({"share": 0.5}, cheaper, "ceil", lambda number: 1),
+        ({"start": "last"}, cheaper, "maximise", lambda loss, images, **options: images),
+        (cheaper_fingerprint.FREE, perturb.Ball, "ascend", lambda self, perturbed, gradient, step_size: perturbed),
+        (cheaper_fingerprint.FREE, amoc.AMOC, "enqueue", lambda self, keys: None),
+    ],
+)
+def test_moves_with_the_behaviour(way, place, name, change, monkeypatch):
+    def run() -> dict:
+        return rounded(cheaper_fingerprint.train(cheaper_fingerprint.settings("aca", **way), steps=2))
+
+    before = run()
+    torch.rand(3)  # moves the global generator
+    assert run() == before
+    monkeypatch.setattr(place, name, change)
+    assert run() != before
