@@ -183,7 +183,8 @@ class Params:
     def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
         """Settings of an encoder, in this order: method, profile (every method, this method), run, scale.
 
-        A method that extends another comes after it, in the file's part of the paper and in the profile's. Where the method says so, its learning rate is for its batch size, and changes with that.
+        A method that extends another comes after it, in the paper's part and in the profile's. Where the method says
+        so, its learning rate is for its batch size, and changes with that.
         """
         where, said = self._layer("runs", dataset, run)
         own = _Layer(where, {key: value for key, value in said.items() if key != "engine"})

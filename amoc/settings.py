@@ -267,7 +267,7 @@ class AMOCPretraining(Pretraining):
 
     @property
     def fills_by_query(self) -> bool:
-        """ACA, CCA: no perturbed key would fill the adversarial bank, so the perturbed query does, by the key encoder."""
+        """ACA, CCA: no perturbed key would fill the adversarial bank; by the key encoder the perturbed query does."""
         variant = VARIANTS[self.variant]
         return variant.bank == "adv" and variant.key == "clean" and self.bank_adv == "moving"
 

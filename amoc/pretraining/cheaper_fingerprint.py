@@ -1,4 +1,4 @@
-"""What AMOC with a cheaper attack computes on inputs that anybody can rebuild, as `fingerprint.py` tells it of AMOC's."""
+"""What AMOC with a cheaper attack computes on inputs that anybody can rebuild, as `fingerprint.py` tells of AMOC."""
 
 from __future__ import annotations
 

@@ -297,7 +297,8 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
     assert content["evaluate"] == params.evaluate.plain()
     probes = {"evaluate": ["stdev", "adev"], "attack": [] if network else ["adev"]}[kind]
     assert content["recipes"] == {probe: params.recipe("demo", probe).plain() for probe in probes}
-    trained = {"standard": ["classify"], "acl": ["acl", "classify"], "amoc_half": ["amoc_cheaper", "classify"]}.get(name, ["amoc", "classify"])
+    others = {"standard": ["classify"], "acl": ["acl", "classify"], "amoc_half": ["amoc_cheaper", "classify"]}
+    trained = others.get(name, ["amoc", "classify"])
     assert record.fingerprints == {key: digest(paths.fingerprint(key)) for key in (*trained, "evaluate")}
     assert sorted(record.measurements) == sorted(measured)
     for outcomes in content["measurements"].values():
