@@ -304,7 +304,7 @@ class CheaperAMOCPretraining(AMOCPretraining):
         if self.variant not in ("aca", "acc"):
             raise ValueError(f"variant {self.variant} does not perturb the query alone, it must be aca or acc")
         if self.replays > 1:
-            needed = {"share": 1, "start": "random", "enqueue": "after", "attack.steps": 1}
+            needed = {"share": 1, "start": "random", "attack.steps": 1}
             for key, value in needed.items():
                 found = self.attack.steps if key == "attack.steps" else getattr(self, key)
                 if found != value:

@@ -12,7 +12,7 @@ from amoc.reporting import reports
 from amoc.reporting.reports import Report
 from stages import command
 
-Name = Literal["table2", "table3", "table4", "table5", "table7", "table8", "figure3", "claims", "all_claims"]
+Name = Literal["table2", "table3", "table4", "table5", "table7", "table8", "figure3", "fast", "claims", "all_claims"]
 CLAIMS = ("claims", "all_claims")
 
 
@@ -61,6 +61,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import figure3
 
             return figure3.build(params, profile)
+        case "fast":
+            from amoc.reporting import fast
+
+            return fast.build(params, profile)
         case "claims" | "all_claims":
             from amoc.reporting import claims_report
 

@@ -22,9 +22,9 @@ from ruamel.yaml import YAML
 
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
-from amoc.reporting import claims_report, figure3, table3, table4, table8
+from amoc.reporting import claims_report, fast, figure3, table3, table4, table8
 from amoc.reporting.paper_claims import CLAIMS
-from amoc.settings import METHODS
+from amoc.settings import METHODS, lineage
 from stages import fingerprint
 from tests.import_closure import closure
 from tests.stages import tiny
@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = {  # the code that stages other than fingerprints depend on
     "data": {"amoc/datasets.py"},
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
+    "reports/fast": {"amoc/reporting", "stages/report.py", "amoc/pretraining/passes.py"},
 }
 REPORTS = {"amoc/reporting", "stages/report.py"}
 SMALL = ("results/", "reports/")  # committed
@@ -139,8 +140,9 @@ def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
         stage = makers.get(f"models/{graph.profile}/cifar10/{run}.safetensors")
         assert stage, f"dvc.yaml has no stage that makes the run {run} of params.yaml"
         for method in METHODS:
-            mine = method == own["method"]
-            assert (f"results/fingerprints/{method}.json" in graph.files(stage)) == mine, stage.name
+            fingerprinted = f"results/fingerprints/{method}.json" in graph.files(stage)
+            assert fingerprinted == (method == own["method"]), stage.name
+            mine = method in lineage(own["method"])  # what it extends sets its settings too
             sections = {f"pretrain.{method}", f"profiles.{graph.profile}.pretrain.{method}"}
             assert sections & tracked(stage) == (sections if mine else set()), stage.name
 
@@ -176,6 +178,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "table4": ("pretrain/{}.clock.json", set(table4.RUNS)),
         "table8": ("evaluate/{}.json", set(table8.TABLE.runs)),
         "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
+        "fast": ("evaluate/{}.json", set(fast.STUDY.runs)),
         "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
         "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
     }
@@ -205,7 +208,7 @@ def test_all_claims_are_given_what_their_stage_depends_on(graph):
 
 
 def encoders(stages: set[str]) -> set[str]:
-    return {name.rpartition("-")[2] for name in stages if name.startswith(("pretrain@", "pretrain-acl@"))}
+    return {name.rpartition("-")[2] for name in stages if name.startswith("pretrain")}
 
 
 def test_the_readme_tells_what_each_report_trains(graph):
@@ -223,7 +226,7 @@ def test_the_readme_tells_what_each_report_trains(graph):
 def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
-    assert trained == {"table3": 13, "table4": 5, "table8": 9, "figure3": 15, "claims": 4, "all_claims": 30}
+    assert trained == {"table3": 13, "table4": 5, "table8": 9, "figure3": 15, "fast": 16, "claims": 4, "all_claims": 30}
     assert encoders(graph.needs("reports/table5")) == {"amoc"}
     assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
     assert len(graph.stages) <= 170

@@ -38,8 +38,8 @@ class CheaperAMOC(AMOC):
         self.register_buffer("perturbations", noise)
 
     def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
-        """As AMOC's, for the first images of the batch, `share` of it."""
-        part = ceil(self.settings.share * len(queries))
+        """As AMOC's, for the first images of the batch, `share` of it but at least two."""
+        part = max(2, ceil(self.settings.share * len(queries)))  # norms need two
         perturbed, _ = super().attack(queries[:part], keys[:part], generator)
         return {**perturbed, "clean": queries}, {"clean": keys}
 
@@ -75,5 +75,6 @@ class CheaperAMOC(AMOC):
             optimizer.step()
             self.pair.follow(s.key_momentum)
             perturbed = ball.ascend(perturbed.detach(), perturbed.grad, s.attack.relative_step * s.epsilon)
-        self.enqueue(new)  # once: the keys of a batch would be the negatives of its own next use
+        if s.enqueue == "after":  # and once: the keys of a batch would be the negatives of its own next use
+            self.enqueue(new)
         return Terms(*(term.detach() for term in terms))

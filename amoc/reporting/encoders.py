@@ -102,7 +102,7 @@ def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Ta
         if len(repeats) > 1:
             rows.append(_mean(line, repeats))
     images = max((record.test_images for record in counted), default=None)
-    return Table("Encoder", tuple(_column(measure, counted) for measure in MEASURES), tuple(rows), images)
+    return Table("Encoder", tuple(column(measure, counted) for measure in MEASURES), tuple(rows), images)
 
 
 def seeds(found: Found, line: Line) -> dict[int, Record]:
@@ -144,10 +144,9 @@ def _but_seed(record: Record) -> dict[str, Any]:
     return {key: value for key, value in record.settings.model_dump().items() if key != "seed"}
 
 
-def _column(measure: str, counted: Sequence[Record]) -> Column:
-    """The legend tells the recipe, or the attack, that was used."""
+def column(measure: str, counted: Sequence[Record]) -> Column:
+    """One of the columns of Tables 3 and 8; the legend tells the recipe, or the attack, that was used."""
     recipe, _, attack = measure.partition("_")
-    name = words.RECIPES.get(recipe, recipe)
     legend = ""
     for record in counted:
         outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
@@ -156,8 +155,7 @@ def _column(measure: str, counted: Sequence[Record]) -> Column:
             linear = f"a linear layer on the frozen encoder, {training} training, {used.epochs} epochs"
             legend = words.attack(outcome.attack.model_dump()) if outcome.attack else linear
             break
-    heading = f"{name} {'clean' if attack == 'clean' else attack.upper()}"
-    return Column(measure, heading, legend, ranked=True, accuracy=True)
+    return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 
 
 def _attack(short: str) -> str:

@@ -150,12 +150,6 @@ def _pair(pair: str, names: Mapping[str, str]) -> str:
     return " - ".join(names[method] for method in pair.split("_"))
 
 
-def _measure(measure: str) -> str:
-    """'adev_pgd20' -> 'AdEv PGD20'."""
-    recipe, _, attack = measure.partition("_")
-    return f"{words.RECIPES[recipe]} {'clean' if attack == 'clean' else attack.upper()}"
-
-
 def _row(one: Tested, names: Mapping[str, str]) -> Row:
     compared = one.compared
     cells = {"n": Cell(len(one.seeds))}
@@ -168,7 +162,7 @@ def _row(one: Tested, names: Mapping[str, str]) -> Row:
             "holm": Cell(one.holm),
             "wilcoxon": Cell(compared.wilcoxon_p),
         }
-    label = f"{_pair(one.pair, names)}, {_measure(one.measure)}"
+    label = f"{_pair(one.pair, names)}, {words.measure(one.measure)}"
     return Row(f"{one.pair}_{one.measure}", label, {column.key: cells.get(column.key, Cell()) for column in COLUMNS})
 
 
@@ -193,7 +187,7 @@ def _groups(tests: Sequence[Tested], names: Mapping[str, str]) -> tuple[Group, .
     """A group per measure, in it a mark per pair."""
     return tuple(
         Group(
-            _measure(measure),
+            words.measure(measure),
             tuple(
                 Mark(
                     tuple(one.pair.split("_")),

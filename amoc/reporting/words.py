@@ -63,6 +63,12 @@ def encoder(settings: Mapping[str, Any]) -> str:
     return f"AMOC-{variant.upper()}{' frozen bank' if frozen and variant[2] == 'a' else ''}"
 
 
+def measure(key: str) -> str:
+    """One of the columns of Tables 3 and 8: 'adev_pgd20' -> 'AdEv PGD20'."""
+    recipe, _, attack = key.partition("_")
+    return f"{RECIPES.get(recipe, recipe)} {'clean' if attack == 'clean' else attack.upper()}"
+
+
 def images(params: Params, profile: str, dataset: str) -> str:
     """What a profile's images stand in for: 'scikit-learn digits stand in for CIFAR-10'."""
     data, title = params.data(profile), DATASETS[dataset]

@@ -29,7 +29,7 @@ def test_with_nothing_cheaper_it_is_amocs():
 @pytest.mark.parametrize(
     ("way", "place", "name", "change"),
     [
-        ({"share": 0.5}, cheaper, "ceil", lambda number: 1),
+        ({"share": 0.5}, cheaper, "ceil", lambda number: 3),
         ({"start": "last"}, cheaper, "maximise", lambda loss, images, **options: images),
         (cheaper_fingerprint.FREE, perturb.Ball, "ascend", lambda self, perturbed, gradient, step_size: perturbed),
         (cheaper_fingerprint.FREE, amoc.AMOC, "enqueue", lambda self, keys: None),

@@ -1,0 +1,198 @@
+"""Cheaper attacks in pre-training: what each costs, and what it leaves of AMOC's robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.pretraining.passes import passes
+from amoc.reporting import records, study, words
+from amoc.reporting.cost_plot import Way, draw
+from amoc.reporting.encoders import Line
+from amoc.reporting.reports import Report, page
+from amoc.reporting.study import DATASET, Seeds, Study
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.settings import AMOCPretraining, CheaperAMOCPretraining
+
+NAME = "fast"
+WINNER = "amoc_fast"  # the run of params.yaml that has the settings of the way that wins
+ROBUST = ("stdev_pgd20", "adev_pgd20")
+MARGIN = 1.0  # points of either robust measure that a way may lose, in the mean over the seeds
+ONE_STEP = "linf_one_step"  # the attack, of the suite `single`
+
+COST = (
+    Column("passes", "Passes", "of the encoder per image and update: forward 1; back: to images 1, to weights 2"),
+    Column("cost", "Cost", "the same, in percent of AMOC's", digits=0),
+)
+MEANING = """\
+Warm start: an image's perturbation goes on from where it was an epoch before. 50% of batch: only so many images are
+perturbed and have the variant's term. Free: the batch is used several times, and each backward pass moves the weights
+and, by its gradient of the images, the perturbation. ε is the ball's radius. All make as many updates.
+"""
+SINGLE = Column(
+    "one_step",
+    "AdEv one step",
+    "a single step of the gradient's sign to the corners of the ball, under the linear layer of AdEv. An encoder that "
+    "withstands it far better than PGD20 has over-fitted to single steps (catastrophic over-fitting)",
+    accuracy=True,
+)
+
+
+def call(params: Params, profile: str, run: str) -> str:
+    """How a run's attack differs from AMOC's: 'AMOC, 3 steps of 0.5 epsilon'."""
+    settings = params.pretraining(profile, DATASET, run)
+    return f"{words.encoder(settings.plain() | {'method': 'amoc'})}, {how(settings)}"
+
+
+def how(settings: AMOCPretraining) -> str:
+    """Its attack, in as few words as a picture has room for."""
+    if not settings.attacks:
+        return "no attack"
+    attack, cheaper = settings.attack, isinstance(settings, CheaperAMOCPretraining)
+    if cheaper and settings.replays > 1:
+        return f"free, {settings.replays} updates"
+    ways = [f"{attack.steps} step{'s' * (attack.steps > 1)} of {attack.relative_step:g} ε"]
+    if cheaper and settings.start == "last":
+        ways.append("warm start")
+    if cheaper and settings.share < 1:
+        ways.append(f"{settings.share:.0%} of batch")
+    return ", ".join(ways)
+
+
+def _line(run: str) -> Line:
+    return Line(run, run, (f"{run}_seed2",))
+
+
+STUDY = Study(
+    NAME,
+    "Cheaper attacks in AMOC's pre-training",
+    tuple(
+        _line(run)
+        for run in ("amoc", "amoc_pgd3", "amoc_pgd2", "amoc_fgsm", "amoc_warm", "amoc_half", "amoc_free", "moco")
+    ),
+    call,
+)
+SINGLED = tuple(run for line in STUDY.lines if line.key not in ("amoc", "moco") for run in (line.run, *line.repeats))
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/<run>.json of every way, and attack/<run>.json of the cheaper ones.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
+            no repeat of the run that it should repeat.
+    """
+    found = study.find(params, profile, STUDY, results)
+    single = {run: records.find("attack", profile, DATASET, run, results) for run in SINGLED}
+    measured = study.accuracies(params, profile, STUDY, found)
+    rows = tuple(_row(params, profile, row, single) for row in measured.rows)
+    seeds, *columns = measured.columns
+    table = Table("Attack in pre-training", (*COST, seeds, *columns, SINGLE), rows, measured.images)
+    apart = study.differences(params, profile, STUDY, found)
+    numbers = metrics(table)
+    text = page(
+        words.stands_in(params, profile, DATASET, networks=False),
+        f"# {STUDY.title}",
+        f"![cost against robust accuracy of each way, {profile} profile]({NAME}.svg)",
+        to_markdown(table),
+        study.READING,
+        MEANING,
+        "## Differences from AMOC, seed by seed",
+        to_markdown(apart),
+        "## What wins",
+        wins(params, profile, found),
+    )
+    ways = [_way(params, profile, row, found[row.key]) for row in rows]
+    subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
+    title = "Robust accuracy of cheaper attacks"
+    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, ways))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How much of a robust measure a way loses against AMOC, beside how far AMOC's own seeds lie apart; in points."""
+
+    measure: str
+    lost: float
+    spread: float
+
+    @property
+    def within(self) -> bool:
+        return self.lost <= MARGIN
+
+
+def losses(found: Mapping[str, Seeds], key: str) -> list[Loss] | None:
+    """Of both robust measures; None where AMOC or the way has fewer than two seeds of one."""
+    result = []
+    for measure in ROBUST:
+        baseline, own = (study.numbers(found[name], measure) for name in ("amoc", key))
+        both = sorted(baseline.keys() & own.keys())
+        if len(both) < 2:
+            return None
+        lost = sum(baseline[seed] - own[seed] for seed in both) / len(both)
+        result.append(Loss(measure, lost, max(baseline.values()) - min(baseline.values())))
+    return result
+
+
+def cheapest(params: Params, profile: str, found: Mapping[str, Seeds]) -> str | None:
+    """The cheapest way that loses at most MARGIN of either robust measure."""
+    keys = [line.key for line in STUDY.lines if line.key not in ("amoc", "moco")]
+    good = [key for key in keys if (lost := losses(found, key)) and all(loss.within for loss in lost)]
+    return min(good, key=lambda key: _passes(params, profile, key), default=None)
+
+
+def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
+    """Sentences about the cheapest way that keeps AMOC's robustness, and about the run amoc_fast."""
+    keys = [line.key for line in STUDY.lines if line.key not in ("amoc", "moco")]
+    left = [key for key in keys if losses(found, key) is None]
+    if len(left) == len(keys):
+        return "Nothing can be said: AMOC and a cheaper way need two seeds each.\n"
+    best = cheapest(params, profile, found)
+    rule = f"loses at most {MARGIN:g} point of StdEv and of AdEv PGD20 in the mean over the seeds"
+    if best is None:
+        sentence = f"No way that was measured {rule}."
+    else:
+        share = 100 * _passes(params, profile, best) / _passes(params, profile, "amoc")
+        lost = ", ".join(
+            f"{words.measure(each.measure)} {-each.lost:+.2f} (AMOC's seeds: {each.spread:.2f} apart)"
+            for each in losses(found, best) or []
+        )
+        named = f"**{call(params, profile, best)}**, at {share:.0f} % of AMOC's passes"
+        sentence = f"The cheapest way that {rule} is {named}: {lost}."
+    waiting = f"\nNot measured on two seeds: {', '.join(call(params, profile, key) for key in left)}.\n" if left else ""
+    return f"{sentence}\n{waiting}\n{_fast(params, profile, best)}"
+
+
+def _fast(params: Params, profile: str, best: str | None) -> str:
+    """What the run amoc_fast is, whatever profile decided on it."""
+    if WINNER not in params.runs(DATASET):
+        return f"`params.yaml` has no run {WINNER} yet.\n"
+    settings = params.pretraining(profile, DATASET, WINNER)
+    same = best is not None and settings == params.pretraining(profile, DATASET, best)
+    agrees = "the same" if same else "something else: it was decided on another profile, or before these results"
+    return f"The run `{WINNER}` of `params.yaml` is {call(params, profile, WINNER)}: {agrees}.\n"
+
+
+def _passes(params: Params, profile: str, run: str) -> float:
+    return passes(params.pretraining(profile, DATASET, run))
+
+
+def _row(params: Params, profile: str, row: Row, single: Mapping[str, records.Record | None]) -> Row:
+    own, whole = _passes(params, profile, row.key), _passes(params, profile, "amoc")
+    line = next(line for line in STUDY.lines if line.key == row.key)
+    attacked = [single.get(run) for run in (line.run, *line.repeats)]
+    outcomes = [record.outcome("last", ONE_STEP) for record in attacked if record is not None]
+    cells = {"passes": Cell(own), "cost": Cell(100 * own / whole), **row.cells}
+    cells["one_step"] = study.mean([outcome.exact for outcome in outcomes if outcome is not None])
+    return Row(row.key, row.label, cells, row.key != "moco", row.notes)
+
+
+def _way(params: Params, profile: str, row: Row, seeds: Seeds) -> Way:
+    """As the picture shows it."""
+    settings = params.pretraining(profile, DATASET, row.key)
+    name = how(settings) if settings.attacks else row.label
+    robust = tuple(study.numbers(seeds, "adev_pgd20").values())
+    return Way("amoc" if settings.attacks else "moco", name, passes(settings), robust)

@@ -1,0 +1,115 @@
+"""A study: encoders that differ in one thing, each with a few seeds, beside a baseline and its spread between seeds.
+
+What `reports/fast` and `reports/precision` share. Which encoders it has is a value, a `Study`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from amoc.params import Params
+from amoc.reporting import encoders, words
+from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.paper_claims import MEASURES
+from amoc.reporting.records import Record
+from amoc.reporting.tables import Cell, Column, Row, Table
+
+DATASET = "cifar10"
+READING = """\
+Percent of the test images classified right, ± the standard deviation over the seeds where there are several. **Bold**
+and _underscored_ are the best and second best mean of the column.
+"""
+SEEDS = Column("seeds", "Seeds", digits=0)
+SPREAD = "spread"  # row of the differences that says how far the baseline's own seeds lie apart
+
+
+@dataclass(frozen=True)
+class Study:
+    """The first line is the baseline; `call` names a run's row: (params, profile, run) -> words."""
+
+    name: str
+    title: str
+    lines: tuple[Line, ...]
+    call: Callable[[Params, str, str], str]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Every encoder that the study reads."""
+        return Listing(self.name, self.title, self.lines).runs
+
+
+Seeds = Mapping[int, Record]  # seed -> record, of one line
+
+
+def find(params: Params, profile: str, study: Study, results: Path) -> dict[str, Seeds]:
+    """Key of a line -> its records by seed.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
+            no repeat of the run that it should repeat.
+    """
+    found = encoders.find(params, profile, DATASET, study.runs, results)
+    return {line.key: encoders.seeds(found, line) for line in study.lines}
+
+
+def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:
+    """A row per line: mean and standard deviation over its seeds."""
+    rows = []
+    for line in study.lines:
+        seeds = found[line.key]
+        bad = tuple(f"seed {seed}: {r.note or r.status}" for seed, r in seeds.items() if r.status != "ok")
+        cells = {measure: mean(numbers(seeds, measure).values()) for measure in MEASURES}
+        rows.append(Row(line.key, study.call(params, profile, line.run), cells, notes=bad))
+    images = max((record.test_images for seeds in found.values() for record in seeds.values()), default=None)
+    counted = [record for seeds in found.values() for record in seeds.values()]
+    columns = tuple(encoders.column(measure, counted) for measure in MEASURES)
+    return Table("Encoder", (SEEDS, *columns), tuple(_with_seeds(row, found[row.key]) for row in rows), images)
+
+
+def differences(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:
+    """Each line minus the baseline, seed by seed; below it how far the baseline's own seeds lie apart."""
+    baseline, *others = study.lines
+    named = study.call(params, profile, baseline.run)
+    rows = []
+    for line in others:
+        both = sorted(found[line.key].keys() & found[baseline.key].keys())
+        cells = {measure: _difference(found[line.key], found[baseline.key], measure, both) for measure in MEASURES}
+        label = study.call(params, profile, line.run)
+        rows.append(Row(line.key, label, {SEEDS.key: Cell(len(both))} | cells, ranked=False))
+    own = {measure: _spread(numbers(found[baseline.key], measure).values()) for measure in MEASURES}
+    count = {SEEDS.key: Cell(len(found[baseline.key]))}
+    rows.append(Row(SPREAD, "Its own largest minus smallest seed", count | own, ranked=False))
+    columns = tuple(Column(measure, words.measure(measure)) for measure in MEASURES)
+    return Table(f"Minus {named}", (SEEDS, *columns), tuple(rows))
+
+
+def numbers(seeds: Seeds, measure: str) -> dict[int, float]:
+    """Seed -> percent, of the seeds that have the measure."""
+    values = {seed: encoders.number(record, measure) for seed, record in seeds.items()}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def mean(values: Sequence[float]) -> Cell:
+    """The mean, with the standard deviation where there are several values; not measured where there is none."""
+    values = list(values)
+    if not values:
+        return Cell()
+    return Cell(fmean(values), deviation=stdev(values) if len(values) > 1 else None)
+
+
+def _with_seeds(row: Row, seeds: Seeds) -> Row:
+    return Row(row.key, row.label, {SEEDS.key: Cell(len(seeds))} | dict(row.cells), row.ranked, row.notes)
+
+
+def _difference(ones: Seeds, others: Seeds, measure: str, both: Sequence[int]) -> Cell:
+    one, other = numbers(ones, measure), numbers(others, measure)
+    cell = mean([one[seed] - other[seed] for seed in both if seed in one and seed in other])
+    return cell if cell.value is None else Cell(cell.value, deviation=cell.deviation, shown=f"{cell.value:+.2f}")
+
+
+def _spread(values: Sequence[float]) -> Cell:
+    values = list(values)
+    return Cell(max(values) - min(values)) if len(values) > 1 else Cell()
