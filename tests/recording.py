@@ -62,25 +62,34 @@ class Recorder(TorchDispatchMode):
                         place.copy_(value)
 
     def stream(self, named: dict[str, Tensor]) -> list[str]:
-        """The operations as text: names, numbers, and tensors by shape, strides and where they came from.
+        """The operations as text: names, numbers, and tensors by shape, strides and the memory that they look at.
 
-        A tensor comes from an earlier operation, which has a number, or is one of those `named`; AssertionError for any
-        other, which a replay would find as it was once and never again.
+        That memory is the result of an earlier operation, which has a number, or is that of one of the tensors `named`.
+        AssertionError for any other, which a replay would find as it was while recording. Of a tensor without
+        dimensions the number is told in its place: Python's numbers come as such.
         """
-        known = {id(tensor): name for name, tensor in named.items()}
-        lines = []
+        known = {memory(tensor): name for name, tensor in named.items()}
+        lines: list[str] = []
 
         def told(value: Any) -> Any:
             if not isinstance(value, Tensor):
-                return value
-            assert id(value) in known, f"{function} takes a tensor of {tuple(value.shape)} from elsewhere"
-            return f"{known[id(value)]}{value.dtype}{tuple(value.shape)}{value.stride()}"
+                return "generator" if isinstance(value, Generator) else value
+            if memory(value) not in known and value.ndim == 0:
+                return value.item()
+            assert memory(value) in known, f"{function} takes a tensor {tuple(value.shape)} from elsewhere"
+            return f"{known[memory(value)]}+{value.storage_offset()} {value.dtype} {tuple(value.shape)} {value.stride()}"
 
         for number, (function, args, kwargs, results) in enumerate(self.operations):
             lines.append(f"{function} {tree_map(told, args)} {tree_map(told, kwargs)}")
             for place, result in enumerate(tree_flatten(results)[0]):
-                known.setdefault(id(result), f"#{number}.{place} ")
+                if isinstance(result, Tensor):
+                    known.setdefault(memory(result), f"#{number}.{place}")
         return lines
+
+
+def memory(tensor: Tensor) -> int:
+    """Which memory a tensor looks at; recorders keep all of it, so none is used twice."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def recorded(compute: Callable[[], Any], generator: Generator) -> tuple[Any, Callable[[], None]]:

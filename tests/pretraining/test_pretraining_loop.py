@@ -105,17 +105,21 @@ def spy(seen: list[dict[str, Any]]) -> Callable[[Method], None]:
     """Notes what each step is given and returns."""
 
     def prepare(method: Method) -> None:
-        step = method.step
+        gradients, update = method.gradients, method.update
 
-        def noted(queries, keys, optimizer, generator):
-            group = {key: optimizer.param_groups[0][key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
-            given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training, **group,
+        def noted(queries, keys, generator):
+            given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training,
                      "autocast": torch.is_autocast_enabled("cpu")}  # fmt: skip
-            terms = step(queries, keys, optimizer, generator)
+            terms, new = gradients(queries, keys, generator)
             seen.append({**given, "terms": [term.item() for term in terms]})
-            return terms
+            return terms, new
 
-        method.step = noted
+        def noted_update(new, optimizer):
+            group = optimizer.param_groups[0]
+            seen[-1] |= {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
+            update(new, optimizer)
+
+        method.gradients, method.update = noted, noted_update
 
     return prepare
 
@@ -261,9 +265,9 @@ def test_every_group_has_the_rate_of_the_step(acl, train):
     rates = []
 
     def prepare(method: Method) -> None:
-        step = method.step
-        method.step = lambda one, other, optimizer, generator: (
-            rates.append({group["lr"] for group in optimizer.param_groups}) or step(one, other, optimizer, generator)
+        update = method.update
+        method.update = lambda new, optimizer: (
+            rates.append({group["lr"] for group in optimizer.param_groups}) or update(new, optimizer)
         )
 
     train(acl, prepare=prepare)
