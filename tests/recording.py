@@ -7,7 +7,6 @@ they had while recording: a replay reads and writes the same memory, and knows n
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -77,7 +76,8 @@ class Recorder(TorchDispatchMode):
             if memory(value) not in known and value.ndim == 0:
                 return value.item()
             assert memory(value) in known, f"{function} takes a tensor {tuple(value.shape)} from elsewhere"
-            return f"{known[memory(value)]}+{value.storage_offset()} {value.dtype} {tuple(value.shape)} {value.stride()}"
+            place = f"{known[memory(value)]}+{value.storage_offset()}"
+            return f"{place} {value.dtype} {tuple(value.shape)} {value.stride()}"
 
         for number, (function, args, kwargs, results) in enumerate(self.operations):
             lines.append(f"{function} {tree_map(told, args)} {tree_map(told, kwargs)}")

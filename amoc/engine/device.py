@@ -51,8 +51,9 @@ def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) ->
 def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Module) -> None:
     """Let torch.compile fuse what the modules compute, if `engine.compile` says so; parameters and their names stay.
 
-    A module is compiled anew for each shape of its input, mode, norm branch and kind of gradient: six times for AMOC,
-    twelve with an epoch's smaller last batch. PyTorch gives up after eight and goes on without a word: hence the limits.
+    They are compiled anew for each shape of the input, mode, norm branch and kind of gradient: for AMOC up to six times,
+    and as often for an epoch's smaller last batch. PyTorch's own limit is eight, after which it goes on eagerly; ours is
+    an error.
 
     Raises:
         Refusal: it is to be done on a CPU, and there is no C++ compiler.
@@ -62,8 +63,8 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Mo
     compiler = os.environ.get("CXX", "g++")  # which PyTorch calls
     if device.type == "cpu" and shutil.which(compiler) is None:
         raise Refusal(
-            f"profiles.<p>.engine.compile is encoders, which needs a C++ compiler on a CPU, and there is no {compiler}; "
-            "install one, name it in CXX, or set compile to false"
+            "profiles.<p>.engine.compile is encoders, which needs a C++ compiler on a CPU, and there is no "
+            f"{compiler}; install one, name it in CXX, or set compile to false"
         )
     torch._dynamo.config.recompile_limit = COMPILED_AT_MOST
     torch._dynamo.config.fail_on_recompile_limit_hit = True

@@ -67,6 +67,12 @@ def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optim
     )
 
 
+def two_views(views: RandomViews, pixels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+    """Queries and keys (B, 3, H, W) in [0, 1] of a batch, uint8 (B, H, W, 3)."""
+    images = to_float(pixels)
+    return views(images, random), views(images, random)
+
+
 def build_gradients(
     method: Method, views: RandomViews, random: Generator, precision: Literal["float32", "bfloat16"], capture: bool
 ) -> Callable[[Tensor], tuple[tuple[Tensor, ...], Any]]:
@@ -77,8 +83,7 @@ def build_gradients(
     """
 
     def gradients(pixels: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        images = to_float(pixels)
-        queries, keys = views(images, random), views(images, random)
+        queries, keys = two_views(views, pixels, random)
         with autocast(pixels.device, precision):
             return method.gradients(queries, keys, random)
 
