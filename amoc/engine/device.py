@@ -51,9 +51,9 @@ def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) ->
 def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Module) -> None:
     """Let torch.compile fuse what the modules compute, if `engine.compile` says so; parameters and their names stay.
 
-    They are compiled anew for each shape of the input, mode, norm branch and kind of gradient: for AMOC up to six times,
-    and as often for an epoch's smaller last batch. PyTorch's own limit is eight, after which it goes on eagerly; ours is
-    an error.
+    They are compiled anew for each shape of the input, mode, norm branch and kind of gradient: for AMOC up to six
+    times, and as often for an epoch's smaller last batch. PyTorch's own limit is eight, after which it goes on eagerly;
+    ours is an error.
 
     Raises:
         Refusal: it is to be done on a CPU, and there is no C++ compiler.

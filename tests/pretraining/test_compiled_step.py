@@ -18,7 +18,6 @@ from amoc.augment import RandomViews
 from amoc.engine import device
 from amoc.engine.device import autocast, compile_in_place
 from amoc.engine.generators import generator as generator_of
-from amoc.models.norm import mode
 from amoc.pretraining.loop import Method, build_method, build_optimizer
 from amoc.pretraining.variants import VARIANTS
 from amoc.settings import Engine, Pretraining
@@ -133,35 +132,29 @@ def test_compiled_steps_are_the_eager_ones(name, tiny, tiny_acl):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["aca", "ds"])
-def test_compiled_steps_round_as_their_precision_does(name, precision, tolerance, tiny, tiny_acl):
-    """Each step from the same state, so that rounding does not add up; an attack that starts where a sign may flip is
-    given the same views."""
+def test_compiled_losses_and_gradients_are_as_close_to_the_exact_ones_as_eager_ones(name, precision, tiny, tiny_acl):
+    """Exact is float64. Views are given: in an attack the sign of a gradient near 0 is anybody's."""
     settings = (tiny if name in VARIANTS else tiny_acl)(name)
-    eager, compiled = (build_method(settings, MEAN, STD).train() for _ in range(2))
+    exact, eager, compiled = (build_method(settings, MEAN, STD).train() for _ in range(3))
+    exact.double()
     compile_in_place(CPU, Engine(device="cpu", precision=precision, compile="encoders", threads=1), *compiled.encoders)
-    step = steps(eager, settings, precision)
-    for number, size in enumerate((4, 4, 3)):
+    for number, size in enumerate((16, 16, 11)):
         random = generator_of(5, "given", number)
-        one, other = torch.rand(2, size, 3, 8, 8, generator=random)
-        shift = 0.05 * torch.rand(size, 3, 8, 8, generator=random)
-        views = {"clean": one, "adv": one + shift}, {"clean": other, "adv": other - shift}
-        compiled.load_state_dict(eager.state_dict())
-        results = []
-        for method in (eager, compiled):
+        one, other, shift = torch.rand(3, size, 3, 8, 8, generator=random)
+        found = []
+        for method, used in ((exact, "float32"), (eager, precision), (compiled, precision)):
+            dtype = next(method.parameters()).dtype
+            views = [{"clean": x.to(dtype), "adv": (x + 0.05 * shift).to(dtype)} for x in (one, other)]
             method.zero_grad()
-            with autocast(CPU, precision):
+            with autocast(CPU, used):
                 losses = method.losses(*views)
-                total = losses[0].total if name in VARIANTS else losses[0]
-                total.backward()
-            with mode(method, False), torch.no_grad(), autocast(CPU, precision):
-                features = method.encoder(one)
-            results.append((total.detach(), features, [p.grad for p in method.parameters() if p.grad is not None]))
-        (loss, features, gradients), (its_loss, its_features, its_gradients) = results
-        torch.testing.assert_close(its_loss, loss, rtol=tolerance, atol=tolerance)
-        torch.testing.assert_close(its_features, features, rtol=tolerance, atol=tolerance)
-        scale = max(gradient.abs().max() for gradient in gradients)
-        for gradient, its_gradient in zip(gradients, its_gradients, strict=True):
-            torch.testing.assert_close(its_gradient, gradient, rtol=0, atol=(5 * tolerance * scale).item())
-        step(number, size)
+            total = losses[0].total if name in VARIANTS else losses[0]
+            total.backward()
+            gradients = [parameter.grad.flatten() for parameter in method.parameters() if parameter.grad is not None]
+            found.append((total.detach().double(), torch.cat(gradients).double()))
+        (loss, gradient), (eager_loss, eager_gradient), (compiled_loss, compiled_gradient) = found
+        digits = torch.finfo(getattr(torch, precision)).eps
+        assert (compiled_gradient - gradient).norm() <= 2 * (eager_gradient - gradient).norm()
+        assert (compiled_loss - loss).abs() <= 2 * (eager_loss - loss).abs() + digits * loss

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
@@ -21,7 +22,7 @@ from amoc.models.norm import branch, same
 from amoc.pretraining import loop
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.loop import Method, Pretrained, build_method, features_of, pretrain
+from amoc.pretraining.loop import Method, Pretrained, build_method, build_optimizer, features_of, pretrain
 from amoc.pretraining.schedule import warmup_cosine_by_step
 from amoc.settings import METHODS, ACLPretraining, AMOCPretraining, Pretraining, TrainingAttack, Views
 
@@ -240,6 +241,32 @@ def test_bfloat16_trains_every_weight_that_float32_trains(settings, train):
     start = build_method(settings, MEAN, STD).pair.query.get_parameter
     for name, parameter in method.pair.query.named_parameters():
         assert torch.equal(parameter, start(name)) == (".adv." in name), name
+
+
+def test_fused_on_a_gpu_and_plain_on_a_cpu(settings):
+    """So that a CPU's bits do not depend on what is fast elsewhere."""
+    options = settings.optimizer
+    assert build_optimizer(torch.nn.Linear(2, 2), options).defaults["fused"] is None
+    with FakeTensorMode():  # tensors that say they are on a GPU
+        assert build_optimizer(torch.nn.Linear(2, 2, device="cuda"), options).defaults["fused"] is True
+
+
+def test_the_fused_optimizer_is_the_plain_one_but_for_rounding(settings, generator):
+    plain, fused = (torch.nn.Linear(5, 4) for _ in range(2))
+    fused.load_state_dict(plain.state_dict())
+    o = settings.optimizer
+    steps = [
+        (plain, build_optimizer(plain, o)),
+        (fused, torch.optim.SGD(fused.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, fused=True)),
+    ]
+    for lr in (0.1, 0.3, 0.03, 0.01):
+        gradient = torch.randn(4, 5, generator=generator)
+        for layer, optimizer in steps:
+            optimizer.param_groups[0]["lr"] = lr
+            layer.weight.grad = gradient.clone()  # none for the bias, which stays: not even decayed
+            optimizer.step()
+        torch.testing.assert_close(fused.weight, plain.weight, rtol=1e-6, atol=1e-7)
+        assert torch.equal(fused.bias, plain.bias)
 
 
 # ---------------------------------------------------------------- ACL in the same loop
