@@ -175,11 +175,15 @@ class Epsilon(Settings):
 
 
 class Engine(Settings):
-    """Where and how training runs. Evaluation always counts in float32."""
+    """Where and how training runs. Evaluation always counts in float32.
+
+    compile: `encoders` has torch.compile fuse their operations, on any device; `step` records a step of pre-training on
+    a GPU and replays it. True is both on a GPU, where they pay, and neither on a CPU.
+    """
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
-    compile: bool
+    compile: Annotated[bool | Literal["encoders", "step"], _allowed("true, false, encoders or step")]
     threads: Whole  # 0: as many as there are
 
 

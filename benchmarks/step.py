@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -42,7 +43,8 @@ class Result:
     on_cpu: bool
     precision: Precision
     ours: Spread
-    eager: Spread | None  # without torch.compile, where that is used
+    eager: Spread | None  # neither compiled nor captured, where one of them is used
+    views: Spread  # augmentation by itself, compiled and captured as in the step
     reference: Spread
     ratios: Spread  # of neighbouring blocks, reference to ours
     flops: int
@@ -70,6 +72,7 @@ class Result:
             "fraction_of_peak": rate / self.peak,
             "images_per_second": images_per_second,
             "epoch_seconds_50k": EPOCH / images_per_second,
+            "augmentation_share": self.views.median / seconds,
             "peak_memory_bytes": self.memory,
         }
 
@@ -99,29 +102,31 @@ def benchmark(
     eager = [seconds_per_call(ours, steps) for _ in range(blocks)] if engine.compile and chosen.type == "cuda" else []
     if ours.compile(engine):
         warm_up(ours)
+    warm_up(ours.augment)
     say("the reference: operations, warm-up ...")
     with as_pytorch_comes(chosen):
         reference = Trainer(settings, MEAN, STD, chosen, first_lr(settings))
         batches = loader(pixels, settings, workers, pin_memory=chosen.type == "cuda")
         reference_flops = count(lambda: reference_block(reference, batches, 1, warm_up=0))
     product = MatrixProduct(chosen, getattr(torch, precision), matrices)
-    our_seconds, reference_seconds = [], []
+    our_seconds, view_seconds, reference_seconds = [], [], []
     for block in range(blocks):
         say(f"block {block + 1} of {blocks} ...")
         our_seconds.append(seconds_per_call(ours, steps))
+        view_seconds.append(seconds_per_call(ours.augment, steps))
         with as_pytorch_comes(chosen):
             reference_seconds.append(reference_block(reference, batches, steps))
         product.measure()
     ratios = [theirs / own for theirs, own in zip(reference_seconds, our_seconds, strict=True)]
     return Result(
         settings=settings, about=describe(chosen), on_cpu=chosen.type == "cpu", precision=precision,
-        ours=spread(our_seconds), eager=spread(eager) if eager else None, reference=spread(reference_seconds),
-        ratios=spread(ratios), flops=flops, reference_flops=reference_flops, peak=product.peak(),
-        memory=by_itself.peak_memory, blocks=blocks, steps=steps, workers=workers,
+        ours=spread(our_seconds), eager=spread(eager) if eager else None, views=spread(view_seconds),
+        reference=spread(reference_seconds), ratios=spread(ratios), flops=flops, reference_flops=reference_flops,
+        peak=product.peak(), memory=by_itself.peak_memory, blocks=blocks, steps=steps, workers=workers,
     )  # fmt: skip
 
 
-def warm_up(work: Workload) -> None:
+def warm_up(work: Callable[[], object]) -> None:
     for _ in range(WARM_UP):
         work()
 
@@ -164,7 +169,8 @@ def table(result: Result) -> str:
         ("", "AMOC", "reference"),
         ("precision", result.precision, "float32"),
         ("seconds per step (quartiles)", spoken(result.ours), spoken(result.reference)),
-        *([("  without torch.compile", spoken(result.eager), "")] if result.eager else []),
+        *([("  neither compiled nor captured", spoken(result.eager), "")] if result.eager else []),
+        ("  views alone, share of it", f"{plain['augmentation_share']:.1%}", ""),
         ("images per second", f"{plain['images_per_second']:.1f}", f"{batch / theirs:.1f}"),
         (f"seconds per {EPOCH:,} images", f"{plain['epoch_seconds_50k']:.0f}", f"{EPOCH * theirs / batch:.0f}"),
         ("TFLOP per step (products, convolutions)", tera(result.flops), tera(result.reference_flops)),

@@ -6,13 +6,14 @@ import itertools
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from amoc.augment import RandomViews
 from amoc.engine.batches import batches
-from amoc.engine.device import compile_in_place
-from amoc.engine.generators import generator
-from amoc.pretraining.loop import build_method, build_optimizer, train_step
+from amoc.engine.capture import Captured
+from amoc.engine.device import captures, compile_in_place
+from amoc.engine.generators import generator, reseed
+from amoc.pretraining.loop import build_gradients, build_method, build_optimizer, two_views
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.settings import Engine, Pretraining
 
@@ -47,27 +48,43 @@ class Workload:
         self.optimizer = build_optimizer(self.method.trained, settings.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = first_lr(settings)
+        self.random = Generator(device)
+        self._build(capture=False)
         self._places = self._positions()
 
-    def _positions(self) -> itertools.chain[tuple[Tensor, Generator]]:
-        """Images of a batch and the step's random stream, epoch after epoch as in the loop; full batches only."""
+    def _build(self, capture: bool) -> None:
+        def only_views(pixels: Tensor) -> tuple[Tensor, Tensor]:
+            return two_views(self.views, pixels, self.random)
+
+        self.gradients = build_gradients(self.method, self.views, self.random, self.precision, capture)
+        self.only_views = Captured(only_views, nn.Identity(), self.random) if capture else only_views
+
+    def _positions(self) -> itertools.chain[tuple[Tensor, int, int]]:
+        """Images of a batch, epoch and step, epoch after epoch as in the loop; full batches only."""
 
         def epoch(number: int):
             order = torch.randperm(len(self.images), generator=generator(self.settings.seed, "order", number))
             steps = batches(order.to(self.device), self.settings.batch_size)
             for step, batch in enumerate(steps):
                 if len(batch) == self.settings.batch_size:
-                    random = generator(self.settings.seed, "views and attack", number, step, device=self.device)
-                    yield batch, random
+                    yield batch, number, step
 
         return itertools.chain.from_iterable(map(epoch, itertools.count()))
 
     def compile(self, engine: Engine) -> bool:
         """As the stage does it before training; whether it changed anything."""
-        networks = self.method.pair.query.encoder, self.method.pair.key.encoder
-        compile_in_place(self.device, engine, *networks)
-        return any(network._compiled_call_impl is not None for network in networks)
+        compile_in_place(self.device, engine, *self.method.encoders)
+        if capture := captures(self.device, engine):
+            self._build(capture)
+        return capture or any(network._compiled_call_impl is not None for network in self.method.encoders)
 
     def __call__(self) -> tuple[Tensor, ...]:
-        batch, random = next(self._places)
-        return train_step(self.method, self.views, self.images[batch], self.optimizer, random, self.precision)
+        batch, epoch, step = next(self._places)
+        reseed(self.random, self.settings.seed, "views and attack", epoch, step)
+        terms, new = self.gradients(self.images[batch], batch)
+        self.method.update(new, self.optimizer)
+        return terms
+
+    def augment(self) -> None:
+        """The views of a batch by themselves."""
+        self.only_views(self.images[: self.settings.batch_size])

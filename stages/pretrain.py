@@ -13,7 +13,7 @@ from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
-from amoc.engine.device import autocast, compile_in_place, describe, device
+from amoc.engine.device import autocast, captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
 from amoc.engine.peak import flops_per_pass, matmul_flops_per_second
@@ -64,7 +64,7 @@ def main(
         with clock.phase("total"):
             trained = pretrain(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
-                stop=stop, clock=clock, title=title, **trial,
+                stop=stop, clock=clock, title=title, capture=captures(chosen, engine), **trial,
             )  # fmt: skip
         save_encoder(path, method.encoder, {**about, "status": trained.status, "epoch": len(trained.curve)})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)

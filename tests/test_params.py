@@ -213,7 +213,6 @@ def test_paper_then_profile_then_run_then_scale():
     assert params.pretraining("demo", "cifar10", "acl").optimizer.momentum == 0.2
 
 
-@pytest.mark.parametrize(("epochs", "expected"), [("short", 40), ("long", 80), (33, 33)])
 def test_a_method_that_extends_another_comes_after_it():
     """pretrain.amoc, pretrain.amoc_cheaper, then the profile's changes of both in that order, then the run."""
     raw = changed(
@@ -221,7 +220,8 @@ def test_a_method_that_extends_another_comes_after_it():
         ("pretrain.amoc_cheaper.key_momentum", 0.3), ("pretrain.amoc_cheaper.share", 0.7),
         ("profiles.demo.pretrain.amoc", {"key_momentum": 0.4, "lambda": 0.1}),
         ("profiles.demo.pretrain.amoc_cheaper", {"lambda": 0.2, "share": 0.8}),
-        ("runs.cifar10.amoc_half", {"method": "amoc_cheaper", "share": 0.9}),
+        ("runs.cifar10", {"amoc": {"method": "amoc"}, "amoc_half": {"method": "amoc_cheaper", "share": 0.9}}),
+        ("classifiers.cifar10", {}),
     )  # fmt: skip
     params = Params(raw)
     params.check()
@@ -245,6 +245,7 @@ def test_an_encoder_may_have_an_engine_of_its_own():
     )
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [("short", 40), ("long", 80), (33, 33)])
 def test_short_and_long_are_the_profiles_and_a_number_is_a_number(epochs, expected):
     raw = changed(
         ("runs.cifar10.amoc.epochs", epochs), ("profiles.demo.scale.short", 40), ("profiles.demo.scale.long", 80)
@@ -393,8 +394,8 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profiles.demo.epsilon.l2", None, "null", ABOVE_0),
     ("profiles.demo.engine.device", "gpu", '"gpu"', "auto, cpu or cuda"),
     ("profiles.demo.engine.precision", 16, "16", "float32 or bfloat16"),
-    ("profiles.demo.engine.compile", "true", '"true"', "true or false"),
-    ("profiles.demo.engine.compile", 1, "1", "true or false"),
+    ("profiles.demo.engine.compile", "true", '"true"', "true, false, encoders or step"),
+    ("profiles.demo.engine.compile", 1, "1", "true, false, encoders or step"),
     ("profiles.demo.engine.threads", -1, "-1", "a whole number from 0 up"),
     ("profiles.demo.scale.short", "forty", '"forty"', FROM_1),
     ("profiles.demo.scale.batch_size", 0, "0", ABOVE_0),
@@ -629,7 +630,7 @@ def test_a_key_missing_from_what_a_profile_brings_in_is_missing_there():
 
 
 def test_a_missing_suite_is_refused():
-    assert refusal(changed(("suites.probe", ABSENT))) == "suites has no probe, it has table5, early_stopped"
+    assert refusal(changed(("suites.probe", ABSENT))) == "suites has no probe, it has table5, single, early_stopped"
 
 
 @pytest.mark.parametrize(

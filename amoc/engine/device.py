@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +13,8 @@ import torch
 
 from amoc.refusal import Refusal
 from amoc.settings import Engine
+
+COMPILED_AT_MOST = 64  # versions of a module
 
 
 def device(engine: Engine) -> torch.device:
@@ -47,11 +51,30 @@ def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) ->
 def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Module) -> None:
     """Let torch.compile fuse what the modules compute, if `engine.compile` says so; parameters and their names stay.
 
-    On a CPU it is left out: it needs a C++ compiler there, and gains little.
+    They are compiled anew for each shape of the input, mode, norm branch and kind of gradient: for AMOC up to six
+    times, and as often for an epoch's smaller last batch. PyTorch's own limit is eight, after which it goes on eagerly;
+    ours is an error.
+
+    Raises:
+        Refusal: it is to be done on a CPU, and there is no C++ compiler.
     """
-    if engine.compile and device.type == "cuda":
-        for module in modules:
-            module.compile()
+    if not (engine.compile == "encoders" or (engine.compile is True and device.type == "cuda")):
+        return
+    compiler = os.environ.get("CXX", "g++")  # which PyTorch calls
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise Refusal(
+            "profiles.<p>.engine.compile is encoders, which needs a C++ compiler on a CPU, and there is no "
+            f"{compiler}; install one, name it in CXX, or set compile to false"
+        )
+    torch._dynamo.config.recompile_limit = COMPILED_AT_MOST
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    for module in modules:
+        module.compile(fullgraph=True, dynamic=False)
+
+
+def captures(device: torch.device, engine: Engine) -> bool:
+    """Whether a step of pre-training is recorded and replayed (engine/capture.py)."""
+    return device.type == "cuda" and engine.compile in (True, "step")
 
 
 def describe(device: torch.device) -> dict:

@@ -21,8 +21,13 @@ def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu"
         purpose: what the stream is for; order and type matter, 1 and "1" are different purposes.
         device: where the random numbers are drawn; the same seed gives other numbers on a GPU than on a CPU.
     """
+    return reseed(torch.Generator(device), seed, *purpose)
+
+
+def reseed(generator: torch.Generator, seed: int, *purpose: str | int) -> torch.Generator:
+    """The same generator at the beginning of another stream: it draws what `generator(seed, *purpose)` draws."""
     derived = hashlib.sha256(json.dumps([seed, *purpose]).encode()).digest()[:8]
-    return torch.Generator(device).manual_seed(int.from_bytes(derived, "little"))
+    return generator.manual_seed(int.from_bytes(derived, "little"))
 
 
 @contextmanager

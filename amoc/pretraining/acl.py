@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
 from amoc.models.heads import normed_projector
-from amoc.models.norm import mode
+from amoc.models.norm import frozen, mode
 from amoc.perturb import maximise
 from amoc.pretraining.forms import FORMS, Pair
 from amoc.pretraining.nt_xent import nt_xent
@@ -93,7 +93,8 @@ class ACL(nn.Module):
         In eval mode. A2S perturbs the second view; the first one is clean, and encoded once.
         """
         s, both = self.settings, self.pairs[-1] == ("adv", "adv")
-        with mode(self.network, training=False):
+        # frozen: compiled code would compute the gradients of the weights too, whoever asks
+        with mode(self.network, training=False), frozen(self.network):
             if both:
 
                 def loss(images: Tensor) -> Tensor:
@@ -115,10 +116,22 @@ class ACL(nn.Module):
         first, second = perturbed.chunk(2)
         return {"clean": one, "adv": first}, {"clean": other, "adv": second}
 
-    def step(self, one: Tensor, other: Tensor, optimizer: Optimizer, generator: Generator) -> tuple[Tensor, ...]:
-        """One batch: attack, loss, optimiser. Views are (B, 3, H, W) in [0, 1]."""
+    def gradients(self, one: Tensor, other: Tensor, generator: Generator) -> tuple[tuple[Tensor, ...], None]:
+        """One batch up to the gradients: attack, loss, backward. Views are (B, 3, H, W) in [0, 1].
+
+        As in AMOC, it can be captured in a graph, and what else `update` needs comes with it: nothing.
+        """
         terms = self.losses(*self.attack(one, other, generator))
-        optimizer.zero_grad(set_to_none=True)
+        self.trained.zero_grad(set_to_none=True)
         terms[0].backward()
+        return tuple(term.detach() for term in terms), None
+
+    def update(self, nothing: None, optimizer: Optimizer) -> None:
+        """The rest of it: the optimiser."""
         optimizer.step()
-        return tuple(term.detach() for term in terms)
+
+    def step(self, one: Tensor, other: Tensor, optimizer: Optimizer, generator: Generator) -> tuple[Tensor, ...]:
+        """Both, one after the other."""
+        terms, nothing = self.gradients(one, other, generator)
+        self.update(nothing, optimizer)
+        return terms

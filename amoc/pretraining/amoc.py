@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
 from amoc.models.heads import projector
-from amoc.models.norm import mode
+from amoc.models.norm import frozen, mode
 from amoc.perturb import maximise
 from amoc.pretraining.bank import Bank
 from amoc.pretraining.infonce import info_nce
@@ -113,7 +113,8 @@ class AMOC(nn.Module):
                 return images
             return (images + torch.empty_like(images).uniform_(-s.epsilon, s.epsilon, generator=generator)).clamp(0, 1)
 
-        with mode(self.pair, s.attack_mode == "train"):
+        # frozen: compiled code would compute the gradients of the weights too, whoever asks
+        with mode(self.pair, s.attack_mode == "train"), frozen(self.pair):
             if s.perturbs_query and s.perturbs_key:  # AAC, AAA: both jointly
 
                 def loss(both: Tensor) -> Tensor:
@@ -154,13 +155,25 @@ class AMOC(nn.Module):
             random_start=s.attack.random_start, generator=generator,
         )  # fmt: skip
 
-    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
-        """Algorithm 1 for one batch: attack, loss, optimiser, momentum, banks. Views are (B, 3, H, W) in [0, 1]."""
+    def gradients(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Terms, dict[Branch, Tensor]]:
+        """Algorithm 1 for one batch up to the gradients: attack, loss, backward. Views are (B, 3, H, W) in [0, 1].
+
+        Can be captured in a graph: weights stay, and nothing depends on a value that the host knows.
+        """
         terms, new = self.losses(*self.attack(queries, keys, generator))
-        optimizer.zero_grad(set_to_none=True)
+        self.trained.zero_grad(set_to_none=True)
         terms.total.backward()
+        return Terms(*(term.detach() for term in terms)), new
+
+    def update(self, new: dict[Branch, Tensor], optimizer: Optimizer) -> None:
+        """The rest of it: optimiser, momentum, banks."""
         optimizer.step()
         self.pair.follow(self.settings.key_momentum)
         if self.settings.enqueue == "after":
             self.enqueue(new)
-        return Terms(*(term.detach() for term in terms))
+
+    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
+        """Both, one after the other."""
+        terms, new = self.gradients(queries, keys, generator)
+        self.update(new, optimizer)
+        return terms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 
 from amoc.perturb import Ball, maximise
 from amoc.pretraining.amoc import AMOC, Terms, Views
+from amoc.pretraining.variants import Branch
 from amoc.settings import CheaperAMOCPretraining
 
 
@@ -31,7 +33,9 @@ class CheaperAMOC(AMOC):
         return self.settings.replays
 
     def remember(self, images: Tensor, generator: Generator) -> None:
-        """Make room for a perturbation of each image (N, H, W, 3); the first epoch starts from uniform noise."""
+        """With `start` "last": make room for a perturbation of each image (N, H, W, 3), uniform noise at first."""
+        if self.settings.start == "random":
+            return
         count, height, width, channels = images.shape
         noise = torch.empty(count, channels, height, width, device=images.device, dtype=torch.float16)
         noise.uniform_(-self.settings.epsilon, self.settings.epsilon, generator=generator)
@@ -56,25 +60,39 @@ class CheaperAMOC(AMOC):
         self.perturbations[which] = (perturbed - images).to(self.perturbations.dtype)
         return perturbed
 
-    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
-        """Algorithm 1; with `replays` above 1 as "free" adversarial training (Shafahi et al., 2019) does it.
+    def gradients(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Terms, Any]:
+        """As AMOC's; with `replays` above 1 of the first use of the batch, whose perturbation is noise."""
+        if self.settings.replays == 1:
+            return super().gradients(queries, keys, generator)
+        noisy = Ball(queries, self.settings.epsilon).random(generator)
+        terms, gradient, new = self.use(queries, noisy, keys)
+        return terms, (queries, noisy, keys, gradient, new)
+
+    def update(self, left: Any, optimizer: Optimizer) -> None:
+        """As AMOC's; with `replays` above 1 as "free" adversarial training does it (Shafahi et al., 2019).
 
         The batch is used so many times. Each time the backward pass that gives the weights their gradient gives the
         perturbation its own, with norms in train mode, and both take a step: there is no attack besides.
         """
         s = self.settings
         if s.replays == 1:
-            return super().step(queries, keys, optimizer, generator)
+            return super().update(left, optimizer)
+        queries, perturbed, keys, gradient, new = left
         ball = Ball(queries, s.epsilon)
-        perturbed = ball.random(generator)
-        for _ in range(s.replays):
-            perturbed.requires_grad_()
-            terms, new = self.losses({"clean": queries, "adv": perturbed}, {"clean": keys})
-            optimizer.zero_grad(set_to_none=True)
-            terms.total.backward()
+        for replay in range(s.replays):
+            if replay > 0:
+                _, gradient, new = self.use(queries, perturbed, keys)
             optimizer.step()
             self.pair.follow(s.key_momentum)
-            perturbed = ball.ascend(perturbed.detach(), perturbed.grad, s.attack.relative_step * s.epsilon)
+            perturbed = ball.ascend(perturbed, gradient, s.attack.relative_step * s.epsilon)
         if s.enqueue == "after":  # and once: the keys of a batch would be the negatives of its own next use
             self.enqueue(new)
-        return Terms(*(term.detach() for term in terms))
+        return None
+
+    def use(self, queries: Tensor, perturbed: Tensor, keys: Tensor) -> tuple[Terms, Tensor, dict[Branch, Tensor]]:
+        """Losses, the gradient of the perturbed queries, and the keys that are to enter each bank."""
+        images = perturbed.detach().requires_grad_()
+        terms, new = self.losses({"clean": queries, "adv": images}, {"clean": keys})
+        self.trained.zero_grad(set_to_none=True)
+        terms.total.backward()
+        return Terms(*(term.detach() for term in terms)), images.grad, new

@@ -29,9 +29,8 @@ def train(run: CheaperAMOCPretraining, steps: int = 3) -> dict[str, Any]:
     method = build_method(run, plain.MEAN, plain.STD).double().train()
     optimizer = build_optimizer(method.trained, run.optimizer)
     seen = pixels(run.batch_size)
-    if run.start == "last":
-        method.remember(seen, generator(run.seed, "first perturbations"))
-        method.which = torch.arange(run.batch_size)
+    method.remember(seen, generator(run.seed, "first perturbations"))
+    method.which = torch.arange(run.batch_size)
     views, losses = RandomViews(run.views, seen.shape[1]), []
     for step in range(steps):
         random = generator(run.seed, "views and attack", 0, step)

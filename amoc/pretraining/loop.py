@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite
 from time import monotonic
@@ -13,10 +14,11 @@ from torch import Generator, Tensor, nn
 
 from amoc.augment import RandomViews, to_float
 from amoc.engine.batches import batches
+from amoc.engine.capture import Captured
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.device import autocast
-from amoc.engine.generators import generator
+from amoc.engine.generators import generator, reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.encoder import Encoder, fresh_encoder
@@ -29,7 +31,8 @@ from amoc.pretraining.lars import lars
 from amoc.pretraining.schedule import learning_rate
 from amoc.settings import Lars, Optimizer, Pretraining
 
-# encoder, settings, generator -> .step(), .updates, .encoder, .encoders, .trained, .columns, .diagnostics()
+# encoder, settings, generator -> .gradients(), .update(), .updates, .encoder, .encoders, .trained, .columns,
+# .diagnostics()
 METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}
 Method = AMOC | ACL
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
@@ -56,26 +59,45 @@ def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[floa
 
 
 def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """LARS or SGD, as the settings are of one or the other."""
+    """LARS or SGD, as the settings are of one or the other, for a network that is on its device already."""
     if isinstance(options, Lars):
         return lars(network, options)
-    return torch.optim.SGD(network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay)
+    fused = True if next(network.parameters()).is_cuda else None  # one kernel; on a CPU it would round otherwise
+    return torch.optim.SGD(
+        network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay, fused=fused
+    )
 
 
-def train_step(
-    method: Method, views: RandomViews, pixels: Tensor, optimizer: torch.optim.Optimizer, random: Generator,
-    precision: Literal["float32", "bfloat16"],
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """Two random views of a batch, uint8 (B, H, W, 3), and the method's step on them, on the device of both."""
+def two_views(views: RandomViews, pixels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+    """Queries and keys (B, 3, H, W) in [0, 1] of a batch, uint8 (B, H, W, 3)."""
     images = to_float(pixels)
-    queries, keys = views(images, random), views(images, random)
-    with autocast(pixels.device, precision):
-        return method.step(queries, keys, optimizer, random)
+    return views(images, random), views(images, random)
+
+
+def build_gradients(
+    method: Method, views: RandomViews, random: Generator, precision: Literal["float32", "bfloat16"], capture: bool
+) -> Callable[[Tensor, Tensor], tuple[tuple[Tensor, ...], Any]]:
+    """pixels, uint8 (B, H, W, 3), and which images they are, (B,) -> losses, and what `method.update` needs.
+
+    The gradients are in the parameters.
+
+    Two random views of a batch, and what the method computes of them, on the device of all; `random` is to be seeded
+    before each call. Captured, that is one launch, and the next call overwrites what this one gave.
+    """
+
+    def gradients(pixels: Tensor, which: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        if isinstance(method, CheaperAMOC):
+            method.which = which
+        queries, keys = two_views(views, pixels, random)
+        with autocast(pixels.device, precision):
+            return method.gradients(queries, keys, random)
+
+    return Captured(gradients, method, random) if capture else gradients
 
 
 def pretrain(
     method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
-    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str,
+    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, capture: bool = False,
     epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
 ) -> Pretrained:  # fmt: skip
     """Pre-train a method in place, resuming from the checkpoint if it holds a state.
@@ -86,6 +108,7 @@ def pretrain(
         precision: of the forward passes, float32 or bfloat16; weights, banks and losses are in float32.
         checkpoint: where to save; None for nowhere.
         stop: looked at before each step; a request is followed by a save.
+        capture: whether views, attack, losses and gradients are recorded and replayed, on a GPU.
         epochs, steps_per_epoch: fewer than the settings and the data have, for a trial; the schedule stays as it is.
         save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
 
@@ -95,8 +118,10 @@ def pretrain(
     images, method = images.to(device), method.to(device)
     views = RandomViews(settings.views, images.shape[1])
     optimizer = build_optimizer(method.trained, settings.optimizer)
-    if remembers := isinstance(method, CheaperAMOC) and settings.start == "last":
+    random = Generator(device)
+    if isinstance(method, CheaperAMOC):
         method.remember(images, generator(settings.seed, "first perturbations", device=device))
+    gradients = build_gradients(method, views, random, precision, capture)
     first, step, taken = 0, 0, 0
     sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
@@ -133,10 +158,9 @@ def pretrain(
                 lr = learning_rate(settings.optimizer, settings.epochs, epoch, step, len(whole))
                 for group in optimizer.param_groups:
                     group["lr"] = lr
-                random = generator(settings.seed, "views and attack", epoch, step, device=device)
-                if remembers:
-                    method.which = batch
-                terms = train_step(method, views, images[batch], optimizer, random, precision)
+                reseed(random, settings.seed, "views and attack", epoch, step)
+                terms, left = gradients(images[batch], batch)
+                method.update(left, optimizer)
                 sums += torch.stack(terms).double()
                 step, taken = step + 1, taken + 1
                 clock.count("images", len(batch))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from benchmarks.timing import Spread
 
 KEYS = [
     "device", "dtype", "step_seconds", "reference_step_seconds", "speedup", "flops_per_step", "achieved_flops",
-    "matmul_peak_flops", "fraction_of_peak", "images_per_second", "epoch_seconds_50k", "peak_memory_bytes",
+    "matmul_peak_flops", "fraction_of_peak", "images_per_second", "epoch_seconds_50k", "augmentation_share",
+    "peak_memory_bytes",
 ]  # fmt: skip
 
 pytestmark = [
@@ -28,7 +31,8 @@ def result(small) -> Result:
     """Made up, with numbers that are easy to calculate with."""
     return Result(
         settings=small(batch_size=100), about={"device": "Some CPU", "threads": 2, "torch": "2.11"}, on_cpu=True,
-        precision="bfloat16", ours=Spread(1.5, 2.0, 2.5), eager=None, reference=Spread(7.0, 8.0, 9.0),
+        precision="bfloat16", ours=Spread(1.5, 2.0, 2.5), eager=None, views=Spread(0.1, 0.12, 0.2),
+        reference=Spread(7.0, 8.0, 9.0),
         ratios=Spread(3.0, 4.5, 5.0), flops=10**12, reference_flops=3 * 10**12, peak=2e12, memory=3 * 2**20,
         blocks=5, steps=1, workers=2,
     )  # fmt: skip
@@ -39,7 +43,7 @@ def test_numbers_follow_from_what_was_measured(result):
         "device": "Some CPU, 2 threads", "dtype": "bfloat16", "step_seconds": 2.0, "reference_step_seconds": 8.0,
         "speedup": 4.0, "flops_per_step": 10**12, "achieved_flops": 5e11, "matmul_peak_flops": 2e12,
         "fraction_of_peak": 0.25, "images_per_second": 50.0, "epoch_seconds_50k": 1000.0,
-        "peak_memory_bytes": 3 * 2**20,
+        "augmentation_share": 0.06, "peak_memory_bytes": 3 * 2**20,
     }  # fmt: skip
 
 
@@ -47,9 +51,11 @@ def test_table_says_them_with_their_spread(result):
     shown = table(result)
     assert "resnet18 of width 4, batch 100, bank 40, PGD-2, views included" in shown
     assert "Some CPU, 2 CPU threads, PyTorch 2.11" in shown
-    for row in ("2 (1.5 .. 2.5)", "8 (7 .. 9)", "4.5 (3 .. 5)", "25.0%", "1000", "4000"):
+    for row in ("2 (1.5 .. 2.5)", "8 (7 .. 9)", "4.5 (3 .. 5)", "25.0%", "6.0%", "1000", "4000"):
         assert row in shown
-    assert "torch.compile" not in shown
+    assert "captured" not in shown
+    compiled = table(replace(result, eager=Spread(2.5, 3.0, 3.5)))
+    assert re.search(r"neither compiled nor captured +3 \(2\.5 \.\. 3\.5\)", compiled)
 
 
 def measured_by_a_tiny_run(small, engine, precision: str) -> Result:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from amoc.engine import capture
 from amoc.engine.clock import Clock
 from amoc.engine.interruption import Stop
 from amoc.models.norm import same
 from amoc.pretraining.loop import build_method, pretrain
+from benchmarks import workload
 from benchmarks.workload import MEAN, STD, Workload, random_images
+from tests.recording import recorded
 
 CPU = torch.device("cpu")
 
@@ -42,3 +45,16 @@ def test_fewer_images_than_a_batch_are_refused(small):
 
 def test_a_cpu_compiles_nothing(small, engine):
     assert not Workload(small(), random_images(4, 32), CPU, "float32").compile(engine)
+
+
+def test_captured_it_takes_the_same_steps(small, engine, monkeypatch):
+    """On a CPU by the tests' recorder, which asks for no GPU."""
+    monkeypatch.setattr(capture, "CUDAGraphs", lambda: recorded)
+    monkeypatch.setattr(workload, "captures", lambda device, engine: True)
+    eager, captured = (Workload(small(), random_images(8, 32), CPU, "float32") for _ in range(2))
+    assert captured.compile(engine)
+    captured.augment()
+    for _ in range(2):
+        assert torch.equal(torch.stack(eager()), torch.stack(captured()))
+        captured.augment()  # of no consequence for the next step
+    assert same(eager.method.state_dict(), captured.method.state_dict())

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch._dynamo
 
-from amoc.engine.device import autocast, compile_in_place, describe, device
+from amoc.engine.device import autocast, captures, compile_in_place, describe, device
 from amoc.refusal import Refusal
 from amoc.settings import Engine
 
@@ -105,16 +106,41 @@ def test_a_gpu_is_described_by_its_name(monkeypatch):
     assert describe(torch.device("cuda"))["device"] == "the cuda"
 
 
-def test_compiling_is_for_gpus_and_keeps_parameter_names(monkeypatch):
+CUDA = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "compiles", "records"),
+    [
+        (False, CPU, False, False),
+        (False, CUDA, False, False),
+        (True, CPU, False, False),
+        (True, CUDA, True, True),
+        ("encoders", CPU, True, False),
+        ("encoders", CUDA, True, False),
+        ("step", CPU, False, False),
+        ("step", CUDA, False, True),
+    ],
+)
+def test_what_is_compiled_where(monkeypatch, asked, where, compiles, records):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
     one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    engine = Engine(device="auto", precision="float32", compile=True, threads=0)
-    compile_in_place(torch.device("cpu"), engine, one, other)
-    compile_in_place(torch.device("cuda"), engine.model_copy(update={"compile": False}), one)
-    assert compiled == []
-    compile_in_place(torch.device("cuda"), engine, one, other)
-    assert compiled == [one, other]
+    with torch._dynamo.config.patch(recompile_limit=8, fail_on_recompile_limit_hit=False):
+        compile_in_place(where, engine(compile=asked), one, other)
+        assert (torch._dynamo.config.recompile_limit > 8) == compiles
+        assert torch._dynamo.config.fail_on_recompile_limit_hit == compiles
+    options = {"fullgraph": True, "dynamic": False}
+    assert compiled == ([(one, options), (other, options)] if compiles else [])
+    assert captures(where, engine(compile=asked)) == records
+
+
+def test_a_missing_compiler_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    module = torch.nn.Linear(2, 2)
+    with pytest.raises(Refusal, match=r"engine\.compile is encoders, .* there is no no-such-compiler; install one"):
+        compile_in_place(CPU, engine(compile="encoders"), module)
+    assert module._compiled_call_impl is None
 
 
 def test_a_compiled_module_computes_the_same_under_the_same_names():

@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from amoc.engine.generators import drawing_from, generator
+from amoc.engine.generators import drawing_from, generator, reseed
 
 
 def draw(*arguments: int | str, count: int = 8) -> torch.Tensor:
@@ -78,3 +78,11 @@ def test_on_a_gpu():
     one, other = (generator(98, "views", device="cuda") for _ in range(2))
     assert one.device.type == "cuda"
     assert torch.equal(torch.rand(4, generator=one, device="cuda"), torch.rand(4, generator=other, device="cuda"))
+
+
+def test_a_generator_seeded_anew_draws_what_a_new_one_draws():
+    used = generator(1, "views")
+    torch.randn(1, generator=used)  # the CPU's keeps a second number for later
+    assert reseed(used, 3, "attack", 2) is used
+    drawn = torch.randn(5, generator=used)
+    assert torch.equal(drawn, torch.randn(5, generator=generator(3, "attack", 2)))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
@@ -21,7 +22,7 @@ from amoc.models.norm import branch, same
 from amoc.pretraining import loop
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.loop import Method, Pretrained, build_method, features_of, pretrain
+from amoc.pretraining.loop import Method, Pretrained, build_method, build_optimizer, features_of, pretrain
 from amoc.pretraining.schedule import warmup_cosine_by_step
 from amoc.settings import (
     METHODS,
@@ -113,17 +114,21 @@ def spy(seen: list[dict[str, Any]]) -> Callable[[Method], None]:
     """Notes what each step is given and returns."""
 
     def prepare(method: Method) -> None:
-        step = method.step
+        gradients, update = method.gradients, method.update
 
-        def noted(queries, keys, optimizer, generator):
-            group = {key: optimizer.param_groups[0][key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
-            given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training, **group,
+        def noted(queries, keys, generator):
+            given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training,
                      "autocast": torch.is_autocast_enabled("cpu")}  # fmt: skip
-            terms = step(queries, keys, optimizer, generator)
+            terms, new = gradients(queries, keys, generator)
             seen.append({**given, "terms": [term.item() for term in terms]})
-            return terms
+            return terms, new
 
-        method.step = noted
+        def noted_update(new, optimizer):
+            group = optimizer.param_groups[0]
+            seen[-1] |= {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
+            update(new, optimizer)
+
+        method.gradients, method.update = noted, noted_update
 
     return prepare
 
@@ -246,6 +251,32 @@ def test_bfloat16_trains_every_weight_that_float32_trains(settings, train):
         assert torch.equal(parameter, start(name)) == (".adv." in name), name
 
 
+def test_fused_on_a_gpu_and_plain_on_a_cpu(settings):
+    """So that a CPU's bits do not depend on what is fast elsewhere."""
+    options = settings.optimizer
+    assert build_optimizer(torch.nn.Linear(2, 2), options).defaults["fused"] is None
+    with FakeTensorMode():  # tensors that say they are on a GPU
+        assert build_optimizer(torch.nn.Linear(2, 2, device="cuda"), options).defaults["fused"] is True
+
+
+def test_the_fused_optimizer_is_the_plain_one_but_for_rounding(settings, generator):
+    plain, fused = (torch.nn.Linear(5, 4) for _ in range(2))
+    fused.load_state_dict(plain.state_dict())
+    o = settings.optimizer
+    steps = [
+        (plain, build_optimizer(plain, o)),
+        (fused, torch.optim.SGD(fused.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, fused=True)),
+    ]
+    for lr in (0.1, 0.3, 0.03, 0.01):
+        gradient = torch.randn(4, 5, generator=generator)
+        for layer, optimizer in steps:
+            optimizer.param_groups[0]["lr"] = lr
+            layer.weight.grad = gradient.clone()  # none for the bias, which stays: not even decayed
+            optimizer.step()
+        torch.testing.assert_close(fused.weight, plain.weight, rtol=1e-6, atol=1e-7)
+        assert torch.equal(fused.bias, plain.bias)
+
+
 # ---------------------------------------------------------------- ACL in the same loop
 
 
@@ -269,9 +300,9 @@ def test_every_group_has_the_rate_of_the_step(acl, train):
     rates = []
 
     def prepare(method: Method) -> None:
-        step = method.step
-        method.step = lambda one, other, optimizer, generator: (
-            rates.append({group["lr"] for group in optimizer.param_groups}) or step(one, other, optimizer, generator)
+        update = method.update
+        method.update = lambda new, optimizer: (
+            rates.append({group["lr"] for group in optimizer.param_groups}) or update(new, optimizer)
         )
 
     train(acl, prepare=prepare)

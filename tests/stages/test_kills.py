@@ -25,7 +25,7 @@ COMMANDS = {
     "classify": ["classify", "demo", "cifar10", "standard"],
     "attack": ["attack", "demo", "cifar10", "standard"],
 }
-STEP = {"pretrain": "AMOC.step", "evaluate": "train_step", "classify": "train_step", "attack": "_attack"}
+STEP = {"pretrain": "AMOC.update", "evaluate": "train_step", "classify": "train_step", "attack": "_attack"}
 LAST_WRITE = {"pretrain": "write_curve", "evaluate": "record", "classify": "write_curve", "attack": "write_json"}
 
 Answer = dict[str, Any]  # of killed_stages.py

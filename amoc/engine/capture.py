@@ -1,0 +1,95 @@
+"""A computation as one launch: recorded once as a CUDA graph, then replayed without the host walking through it again.
+
+What is recorded has to do the same operations each time, on tensors in the same places, whatever the numbers are: it
+reads no value on the host, copies none from there, and draws from one generator that lives on. On a CPU nothing is
+recorded; tests do it there with a recorder of their own, which replays operation by operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+WARM_UP = 3  # calls before the recorded one: compilers, the search for convolutions and lazy allocations want the host
+
+Tensors = Any  # nested in tuples and dictionaries
+Record = Callable[[Callable[[], Tensors], Generator], tuple[Tensors, Callable[[], None]]]  # -> outputs, replay
+
+
+class CUDAGraphs:
+    """Records on a stream of its own, after a warm-up on that stream.
+
+    All graphs share one pool of memory: they are replayed one after the other, and what they only pass through may lie
+    in the same place. Outputs and gradients are kept, so no other graph gets their places.
+
+    A registered generator is what a graph draws from: a replay begins at the seed and offset that the generator has by
+    then, and moves it on as the eager calls would (ATen/cuda/CUDAGeneratorImpl.cpp, `replay_prologue`).
+    """
+
+    def __init__(self) -> None:
+        self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+
+    def __call__(self, compute: Callable[[], Tensors], generator: Generator) -> tuple[Tensors, Callable[[], None]]:
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            for _ in range(WARM_UP):
+                compute()
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(generator)
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            outputs = compute()
+        return outputs, graph.replay
+
+
+class Recorded(NamedTuple):
+    """One recording: where it reads, where it writes, and how it is run."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: Tensors
+    gradients: list[Tensor | None]  # of the module's parameters
+    replay: Callable[[], None]
+
+
+class Captured:
+    """Is called as `compute` is, and computes the same; from the first call with inputs of a shape on by replaying.
+
+    What a call returns, and the gradients that it leaves in the module's parameters, are overwritten by the next call.
+
+    Args:
+        compute: tensors -> tensors; may set the module's gradients anew and change its buffers, not its parameters.
+        module: on its device.
+        generator: of all that `compute` draws, on that device. To be seeded anew between calls, never replaced.
+        record: how to record; a CUDA graph by default.
+    """
+
+    def __init__(
+        self, compute: Callable[..., Tensors], module: nn.Module, generator: Generator, record: Record | None = None
+    ) -> None:
+        self.compute, self.module, self.generator = compute, module, generator
+        self.record = record or CUDAGraphs()
+        self.recorded: dict[tuple, Recorded] = {}  # by the inputs' shapes: an epoch's last batch may be smaller
+
+    def __call__(self, *inputs: Tensor) -> Tensors:
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        if shapes not in self.recorded:
+            self.recorded[shapes] = self._recording(inputs)
+        recorded = self.recorded[shapes]
+        for place, values in zip(recorded.inputs, inputs, strict=True):
+            place.copy_(values)
+        recorded.replay()
+        for parameter, gradient in zip(self.module.parameters(), recorded.gradients, strict=True):
+            parameter.grad = gradient
+        return recorded.outputs
+
+    def _recording(self, inputs: tuple[Tensor, ...]) -> Recorded:
+        """Record, and take back what the warm-up changed: buffers and the generator's position."""
+        places = tuple(tensor.clone() for tensor in inputs)
+        buffers, position = [buffer.clone() for buffer in self.module.buffers()], self.generator.get_state()
+        outputs, replay = self.record(lambda: self.compute(*places), self.generator)
+        for buffer, before in zip(self.module.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        self.generator.set_state(position)
+        return Recorded(places, outputs, [parameter.grad for parameter in self.module.parameters()], replay)
