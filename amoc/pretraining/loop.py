@@ -58,13 +58,16 @@ def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[floa
     return METHODS[settings.method](encoder, settings, generator(settings.seed, "method"))
 
 
-def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """LARS or SGD, as the settings are of one or the other, for a network that is on its device already."""
+def build_optimizer(network: nn.Module, options: Optimizer, fused: bool | None = None) -> torch.optim.Optimizer:
+    """LARS or SGD, as the settings are of one or the other, for a network that is on its device already.
+
+    fused: whether SGD is one kernel; None means on a GPU alone: on a CPU it would round otherwise, and gain nothing.
+    """
     if isinstance(options, Lars):
         return lars(network, options)
-    fused = True if next(network.parameters()).is_cuda else None  # one kernel; on a CPU it would round otherwise
-    return torch.optim.SGD(
-        network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay, fused=fused
+    fused = next(network.parameters()).is_cuda if fused is None else fused
+    return torch.optim.SGD(  # None, not False: PyTorch chooses then how else
+        network.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay, fused=fused or None
     )
 
 

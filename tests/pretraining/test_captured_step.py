@@ -161,7 +161,10 @@ class StopAfter:
         return self.looks < 0
 
 
-@pytest.mark.parametrize("case", [("aca", {"enqueue": "before"}), ("aca", {"start": "last"}), ("ds", {})], ids=["amoc", "warm", "acl"])
+STOPPED = {"amoc": ("aca", {"enqueue": "before"}), "warm": ("aca", {"start": "last"}), "acl": ("ds", {})}
+
+
+@pytest.mark.parametrize("case", STOPPED.values(), ids=STOPPED)
 def test_a_captured_run_is_the_eager_one_also_when_it_is_stopped_and_goes_on(
     case, settings, batches, tmp_path, monkeypatch
 ):

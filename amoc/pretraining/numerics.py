@@ -1,0 +1,160 @@
+"""How far the fast ways to compute a step are from the exact numbers: precision, compiler, fused optimiser, capture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch._dynamo
+from torch import Generator, Tensor
+
+from amoc.augment import RandomViews
+from amoc.engine.device import autocast, captures, compile_in_place
+from amoc.engine.generators import generator, reseed
+from amoc.pretraining.amoc import AMOC
+from amoc.pretraining.cheaper import CheaperAMOC
+from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, two_views
+from amoc.settings import Engine, Pretraining
+
+BATCHES = 4  # of given views, whose losses and gradients are held against float64
+STEPS = 20  # of real training, with attack and optimiser, at the schedule's largest rate
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way to compute a step."""
+
+    precision: Literal["float32", "bfloat16"]
+    compile: Literal[False, "encoders", "step"] = False
+    fused: bool = False  # the optimiser
+
+
+PATHS = {
+    "float32": Path("float32"),  # the reference of the drift
+    "float32, fused optimiser": Path("float32", fused=True),
+    "float32, compiled": Path("float32", compile="encoders"),
+    "float32, captured": Path("float32", compile="step"),
+    "bfloat16": Path("bfloat16"),
+    "bfloat16, compiled": Path("bfloat16", compile="encoders"),
+    "bfloat16, captured": Path("bfloat16", compile="step"),
+}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of a path. Each is a share: 0.01 is one percent.
+
+    Attributes:
+        loss: of given views, against float64; the mean of the absolute errors over a few batches.
+        gradient: the same of all weights' gradient, |g - exact| / |exact|.
+        drift: after a few steps of training, of the weights from where plain float32 takes them, |w - w'| / |w' - start|.
+    """
+
+    loss: float
+    gradient: float
+    drift: float
+
+
+def errors(
+    settings: Pretraining, images: Tensor, device: torch.device,
+    mean: tuple[float, ...], std: tuple[float, ...], paths: dict[str, Path] = PATHS,
+) -> dict[str, Errors]:  # fmt: skip
+    """Of each path that the device has: a step is captured on a GPU only.
+
+    Args:
+        images: uint8 (N, H, W, 3), at least as many as a batch has.
+        mean, std: of the data set.
+
+    Raises:
+        Refusal: compiling needs a compiler that is not there.
+    """
+
+    def build() -> Method:
+        return build_method(settings, mean, std).to(device).train()
+
+    images = images.to(device)
+    exact = [_given(build().double(), views, "float32") for views in _views(settings, images)]
+    start, plain = _weights(build()), None
+    found = {}
+    for name, path in paths.items():
+        if path.compile == "step" and not captures(device, _engine(path)):
+            continue
+        given = [_given(_compiled(build(), path, device), views, path.precision) for views in _views(settings, images)]
+        trained = _weights(_trained(_compiled(build(), path, device), path, images))
+        plain = trained if plain is None else plain
+        found[name] = Errors(
+            loss=_mean([abs(loss - right) / right for (loss, _), (right, _) in zip(given, exact, strict=True)]),
+            gradient=_mean([_off(g, right) for (_, g), (_, right) in zip(given, exact, strict=True)]),
+            drift=((trained - plain).norm() / (plain - start).norm()).item(),
+        )
+    return found
+
+
+def _engine(path: Path) -> Engine:
+    return Engine(device="auto", precision=path.precision, compile=path.compile, threads=0)
+
+
+def _compiled(method: Method, path: Path, device: torch.device) -> Method:
+    torch._dynamo.reset()
+    if path.compile == "encoders":
+        compile_in_place(device, _engine(path), *method.encoders)
+    return method
+
+
+def _views(settings: Pretraining, images: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Queries, keys and a perturbation for each of a few batches, drawn in float32: the same for every path."""
+    draw, size = RandomViews(settings.views, images.shape[1]), settings.batch_size
+    batches = []
+    for number in range(BATCHES):
+        random = generator(settings.seed, "numerics", number, device=images.device)
+        which = torch.randperm(len(images), generator=random, device=images.device)[:size]
+        queries, keys = two_views(draw, images[which], random)
+        shift = torch.empty_like(queries).uniform_(-settings.epsilon, settings.epsilon, generator=random)
+        batches.append((queries, keys, shift))
+    return batches
+
+
+def _given(method: Method, views: tuple[Tensor, Tensor, Tensor], precision: str) -> tuple[float, Tensor]:
+    """Loss and gradient of given views: an attack would take the sign of a gradient near 0 for anything."""
+    dtype = next(method.parameters()).dtype
+    queries, keys, shift = (tensor.to(dtype) for tensor in views)
+    sides = [{"clean": side, "adv": (side + shift).clamp(0, 1)} for side in (queries, keys)]
+    with autocast(queries.device, precision):
+        losses = method.losses(*sides)
+    total = losses[0].total if isinstance(method, AMOC) else losses[0]
+    total.backward()
+    gradients = [parameter.grad.flatten() for parameter in method.trained.parameters() if parameter.grad is not None]
+    return total.item(), torch.cat(gradients).double()
+
+
+def _trained(method: Method, path: Path, images: Tensor) -> Method:
+    """The method after a few steps."""
+    settings, device = method.settings, images.device
+    optimizer = build_optimizer(method.trained, settings.optimizer, fused=path.fused)
+    for group in optimizer.param_groups:
+        group["lr"] = settings.optimizer.lr
+    random = Generator(device)
+    if isinstance(method, CheaperAMOC):
+        method.remember(images, generator(settings.seed, "first perturbations", device=device))
+    views = RandomViews(settings.views, images.shape[1])
+    gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
+    for step in range(STEPS):
+        order = torch.randperm(len(images), generator=generator(settings.seed, "numerics order", step))
+        batch = order[: settings.batch_size].to(device)
+        reseed(random, settings.seed, "numerics step", step)
+        _, left = gradients(images[batch], batch)
+        method.update(left, optimizer)
+    return method
+
+
+def _weights(method: Method) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in method.trained.parameters()]).double()
+
+
+def _off(found: Tensor, exact: Tensor) -> float:
+    return ((found - exact).norm() / exact.norm()).item()
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
