@@ -2,6 +2,7 @@
 ## make test          the tests of every day
 ## make test-all      the slow ones too
 ## make bench         a step of AMOC beside a plain implementation, and beside a matrix product of this machine
+## make bench-roofline where the time of a step goes, and the least that it would take
 ## make bench-growth  how time and memory of a step grow, into the folder GROWTH
 ## make setup         the environment in .venv, which the others make when they need it
 ## make lock          requirements.txt anew, from pyproject.toml and requirements.in
@@ -22,7 +23,7 @@ AMOC = pretrain@demo-cifar10-amoc evaluate@demo-cifar10-amoc attack-probed@demo-
     finetune@demo-cifar10-amoc_finetuned attack@demo-cifar10-amoc_finetuned
 TWO_AT_A_TIME = dvc --wait-for-lock repro --single-item
 
-.PHONY: help setup demo test test-all bench bench-growth lock
+.PHONY: help setup demo test test-all bench bench-roofline bench-growth lock
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -53,6 +54,9 @@ test-all: setup
 
 bench: setup
 	$(IN_VENV) python -m benchmarks.step
+
+bench-roofline: setup
+	$(IN_VENV) python -m benchmarks.roofline
 
 bench-growth: setup
 	$(IN_VENV) python -m benchmarks.growth $(GROWTH)

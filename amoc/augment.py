@@ -60,6 +60,10 @@ class RandomViews:
         if settings.flip:
             self.operations.append(Flip(settings.flip))
 
+    def compile(self, **options: bool) -> None:
+        """Let torch.compile fuse the operations: on a GPU they are many small kernels."""
+        self.apply = torch.compile(self.apply, **options)
+
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """One random view of each image."""
         return self.apply(images, self.draw(len(images), generator, images.device))

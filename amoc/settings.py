@@ -177,8 +177,8 @@ class Epsilon(Settings):
 class Engine(Settings):
     """Where and how training runs. Evaluation always counts in float32.
 
-    compile: `encoders` has torch.compile fuse their operations, on any device; `step` records a step of pre-training on
-    a GPU and replays it. True is both on a GPU, where they pay, and neither on a CPU.
+    compile: `encoders` has torch.compile fuse the operations of encoders and views, on any device; `step` records a
+    step of pre-training on a GPU and replays it. True is both on a GPU, where they pay, and neither on a CPU.
     """
 
     device: Literal["auto", "cpu", "cuda"]

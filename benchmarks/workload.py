@@ -73,7 +73,7 @@ class Workload:
 
     def compile(self, engine: Engine) -> bool:
         """As the stage does it before training; whether it changed anything."""
-        compile_in_place(self.device, engine, *self.method.encoders)
+        compile_in_place(self.device, engine, self.views, *self.method.encoders)
         if capture := captures(self.device, engine):
             self._build(capture)
         return capture or any(network._compiled_call_impl is not None for network in self.method.encoders)

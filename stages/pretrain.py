@@ -8,7 +8,7 @@ import torch
 import typer
 
 from amoc import datasets
-from amoc.augment import to_float
+from amoc.augment import RandomViews, to_float
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
@@ -58,13 +58,14 @@ def main(
         "matmul_flops_per_second": round(matmul_flops_per_second(chosen, engine.precision)),
     }  # before compiling, and while nothing else runs on the device
 
-    compile_in_place(chosen, engine, *method.encoders)
+    views = RandomViews(settings.views, pixels.shape[1])
+    compile_in_place(chosen, engine, views, *method.encoders)
     path = where / paths.encoder(profile, dataset, run)
     with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = pretrain(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
-                stop=stop, clock=clock, title=title, capture=captures(chosen, engine), **trial,
+                stop=stop, clock=clock, title=title, views=views, capture=captures(chosen, engine), **trial,
             )  # fmt: skip
         save_encoder(path, method.encoder, {**about, "status": trained.status, "epoch": len(trained.curve)})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)

@@ -22,11 +22,11 @@ Record = Callable[[Callable[[], Tensors], Generator], tuple[Tensors, Callable[[]
 class CUDAGraphs:
     """Records on a stream of its own, after a warm-up on that stream.
 
-    All graphs share one pool of memory: they are replayed one after the other, and what they only pass through may lie
-    in the same place. Outputs and gradients are kept, so no other graph gets their places.
+    All graphs share one pool of memory, in which what one of them passes through may lie where another does or leaves
+    its outputs. So they are replayed one after the other, and what a replay gives is good until the next one.
 
-    A registered generator is what a graph draws from: a replay begins at the seed and offset that the generator has by
-    then, and moves it on as the eager calls would (ATen/cuda/CUDAGeneratorImpl.cpp, `replay_prologue`).
+    Graphs draw from the registered generator: a replay begins at the seed and offset that it has by then, and moves it
+    on as the eager calls would (PyTorch's CUDAGeneratorImpl.cpp, `replay_prologue`).
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Recorded(NamedTuple):
 class Captured:
     """Is called as `compute` is, and computes the same; from the first call with inputs of a shape on by replaying.
 
-    What a call returns, and the gradients that it leaves in the module's parameters, are overwritten by the next call.
+    What a call returns, and the gradients that it leaves in the module's parameters, are good until the next call.
 
     Args:
         compute: tensors -> tensors; may set the module's gradients anew and change its buffers, not its parameters.

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 
@@ -48,7 +48,13 @@ def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) ->
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
-def compile_in_place(device: torch.device, engine: Engine, *modules: torch.nn.Module) -> None:
+class Compiles(Protocol):
+    """A module, or what else can be compiled in place."""
+
+    def compile(self, *, fullgraph: bool, dynamic: bool) -> None: ...
+
+
+def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -> None:
     """Let torch.compile fuse what the modules compute, if `engine.compile` says so; parameters and their names stay.
 
     They are compiled anew for each shape of the input, mode, norm branch and kind of gradient: for AMOC up to six

@@ -100,8 +100,8 @@ def build_gradients(
 
 def pretrain(
     method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
-    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, capture: bool = False,
-    epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
+    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, views: RandomViews | None = None,
+    capture: bool = False, epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
 ) -> Pretrained:  # fmt: skip
     """Pre-train a method in place, resuming from the checkpoint if it holds a state.
 
@@ -111,6 +111,7 @@ def pretrain(
         precision: of the forward passes, float32 or bfloat16; weights, banks and losses are in float32.
         checkpoint: where to save; None for nowhere.
         stop: looked at before each step; a request is followed by a save.
+        views: those of the settings, compiled; None for them as they are.
         capture: whether views, attack, losses and gradients are recorded and replayed, on a GPU.
         epochs, steps_per_epoch: fewer than the settings and the data have, for a trial; the schedule stays as it is.
         save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
@@ -119,7 +120,7 @@ def pretrain(
         Interrupted: after the save, when `stop` was requested.
     """
     images, method = images.to(device), method.to(device)
-    views = RandomViews(settings.views, images.shape[1])
+    views = views or RandomViews(settings.views, images.shape[1])
     optimizer = build_optimizer(method.trained, settings.optimizer)
     random = Generator(device)
     if isinstance(method, CheaperAMOC):

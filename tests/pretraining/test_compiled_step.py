@@ -20,7 +20,7 @@ from amoc.engine.device import autocast, compile_in_place
 from amoc.engine.generators import generator as generator_of
 from amoc.pretraining.loop import Method, build_method, build_optimizer
 from amoc.pretraining.variants import VARIANTS
-from amoc.settings import Engine, Pretraining
+from amoc.settings import Blur, Engine, Pretraining, Views
 
 CPU, MEAN, STD = torch.device("cpu"), (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
 
@@ -40,12 +40,12 @@ def fresh_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def compile_with(backend: Any, monkeypatch: pytest.MonkeyPatch, method: Method) -> None:
+def compile_with(backend: Any, monkeypatch: pytest.MonkeyPatch, *modules: Any) -> None:
     """As the stage does it, but for the backend."""
-    compile = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compile(self, backend=backend, **options))
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *given, **options: compile(*given, backend=backend, **options))
     engine = Engine(device="cpu", precision="float32", compile="encoders", threads=1)
-    compile_in_place(CPU, engine, *method.encoders)
+    compile_in_place(CPU, engine, *modules)
 
 
 Step = Callable[[int, int], tuple[Tensor, ...]]
@@ -73,7 +73,7 @@ def test_versions_that_are_compiled(name, versions, tiny, tiny_acl, monkeypatch)
     """So many for each size of a batch, in the first step with it; none later, and none is given up."""
     settings = (tiny if name in VARIANTS else tiny_acl)(name)
     method, counter = build_method(settings, MEAN, STD).train(), CompileCounter()
-    compile_with(counter, monkeypatch, method)
+    compile_with(counter, monkeypatch, *method.encoders)
     step, counts = steps(method, settings), []
     for number, size in enumerate((4, 4, 3, 4, 3)):
         step(number, size)
@@ -86,7 +86,7 @@ def test_reaching_the_limit_is_an_error(tiny, monkeypatch):
     monkeypatch.setattr(device, "COMPILED_AT_MOST", 3)
     settings = tiny("aca")
     method = build_method(settings, MEAN, STD).train()
-    compile_with("eager", monkeypatch, method)
+    compile_with("eager", monkeypatch, *method.encoders)
     with pytest.raises(FailOnRecompileLimitHit):
         steps(method, settings)(0, 4)
 
@@ -105,13 +105,42 @@ def test_a_compiled_attack_computes_no_gradients_of_weights(name, tiny, tiny_acl
         return make_boxed_func(graph.forward)
 
     method = build_method(settings, MEAN, STD).train()
-    compile_with(aot_autograd(fw_compiler=forward, bw_compiler=backward), monkeypatch, method)
+    backend = aot_autograd(fw_compiler=forward, bw_compiler=backward)
+    compile_with(backend, monkeypatch, *method.encoders)
     images = torch.rand(2, 4, 3, 8, 8, generator=generator_of(5, "images"))
     method.attack(images[0], images[1], generator_of(5, "attack"))
     assert masks and set(masks) == {(True, False, False)}
 
 
+@pytest.fixture
+def all_views(tiny) -> Views:
+    """Every operation there is."""
+    return tiny("aca").views.model_copy(update={"blur": Blur(probability=0.5, sigma=(0.1, 1.0))})
+
+
+def test_views_are_compiled_once_for_each_size_of_a_batch(all_views, monkeypatch):
+    counter, views, random = CompileCounter(), RandomViews(all_views, 8), generator_of(5, "views")
+    compile_with(counter, monkeypatch, views)
+    counts = []
+    for size in (4, 4, 3, 4, 3):
+        views(torch.rand(size, 3, 8, 8, generator=random), random)
+        counts.append(counter.frame_count)
+    assert counts == [1, 1, 2, 2, 2]
+
+
 # ---------------------------------------------------------------- the numbers, by the compiler that is used
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
+def test_compiled_views_are_the_eager_ones(dtype, tolerance, all_views):
+    eager, compiled = RandomViews(all_views, 8), RandomViews(all_views, 8)
+    compile_in_place(CPU, Engine(device="cpu", precision="float32", compile="encoders", threads=1), compiled)
+    images = torch.rand(50, 3, 8, 8, generator=generator_of(5, "images"), dtype=dtype)
+    view, expected = (views(images, generator_of(5, "views")) for views in (compiled, eager))
+    torch.testing.assert_close(view, expected, rtol=0, atol=tolerance)
+    assert view.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.slow
