@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from amoc.engine.generators import generator
 from amoc.engine.progress import bar
-from amoc.evaluating import attacks, autoattack, checks
+from amoc.evaluating import attacks, autoattack, carlini_wagner, checks
 from amoc.evaluating.outcome import Outcome
+from amoc.models.folding import folded
 from amoc.models.norm import frozen
-from amoc.settings import Attack, AutoAttack
+from amoc.settings import Attack, AutoAttack, CarliniWagner
 
 State = dict[str, dict[str, Any]]
 # images (B, 3, H, W), labels (B,) -> what the attack found (B, 3, H, W), and what was said against it, by check
@@ -63,9 +64,10 @@ def run_suite(
             state["clean"] = {"correct": torch.cat([_right(model, *batch) for batch in batches])}
         clean = state["clean"]["correct"]
         outcomes = {"clean": Outcome(clean, None)}
+        quick = folded(model, images[:1])  # searches; what counts are the model's own passes
         for name, attack in suite.items():
             reached = state.get(name, {"correct": clean[: attack.images], "broken": [], "warnings": {}})
-            steps = list(_steps(name, attack, model, clean[: attack.images], batch_size, classes, seed))
+            steps = list(_steps(name, attack, quick, clean[: attack.images], batch_size, classes, seed))
             for batch, search in bar(steps[len(reached["broken"]) :], name):
                 standing = batch[reached["correct"][batch]]
                 broken, warnings = _attack(attack, search, model, images, labels, standing)
@@ -92,7 +94,8 @@ def _steps(
                 yield batch, partial(autoattack.search, attack, member, model, classes=classes, seed=seed)
         else:
             stream = generator(seed, name, number).initial_seed()
-            yield batch, partial(attacks.search, attack, model, seed=stream)
+            search = carlini_wagner.search if isinstance(attack, CarliniWagner) else attacks.search
+            yield batch, partial(search, attack, model, seed=stream)
 
 
 def _attack(
