@@ -32,7 +32,8 @@ def run_suite(
 
     An image that is wrong without attack counts as broken. For the others a float32 pass of this model over what the
     attack found counts, after a check that it is an image in its ball. Images are attacked in batches of those that
-    are right, in order; `batch_size` is part of the result, because random numbers are drawn by the batch.
+    are right, in order; `batch_size` is part of the result, because random numbers are drawn by the batch. The attacks
+    search on a copy of the model with its batch norms folded into its convolutions, the same function up to rounding.
 
     Args:
         model: images in [0, 1] -> logits (B, classes), in eval mode, on the images' device; unchanged afterwards.
@@ -64,7 +65,7 @@ def run_suite(
             state["clean"] = {"correct": torch.cat([_right(model, *batch) for batch in batches])}
         clean = state["clean"]["correct"]
         outcomes = {"clean": Outcome(clean, None)}
-        quick = folded(model, images[:1])  # searches; what counts are the model's own passes
+        quick = folded(model, images[:1])
         for name, attack in suite.items():
             reached = state.get(name, {"correct": clean[: attack.images], "broken": [], "warnings": {}})
             steps = list(_steps(name, attack, quick, clean[: attack.images], batch_size, classes, seed))
