@@ -125,7 +125,7 @@ def by_pyautoattack(
     model: nn.Module, images: Tensor, labels: Tensor, attack: AutoAttack, batch_size: int, seed: int
 ) -> Tensor:
     """The standard evaluation of the first images that the settings name: which are still right (n,)."""
-    images, labels = images[: attack.images].contiguous(), labels[: attack.images]
+    images, labels = images[: attack.images], labels[: attack.images]
     adversary = pyautoattack.AutoAttack(model, norm="Linf", eps=attack.epsilon, seed=seed, device=images.device)
     adversary.square.n_queries = attack.square_queries
     _, answers = adversary.run_standard_evaluation(images, labels, batch_size=batch_size)
@@ -147,7 +147,7 @@ def compare(
         blocks: seeds 1 to `blocks`.
     """
     plainly = by_foolbox if isinstance(attack, ProjectedGradient) else by_pyautoattack
-    their_model = plain_model(model)
+    their_model, their_images = plain_model(model), images.contiguous()  # as torchvision's ToTensor lays them out
     seconds: tuple[list[float], list[float]] = [], []
     standing: tuple[list[Tensor], list[Tensor]] = [], []
     for seed in range(1, blocks + 1):
@@ -155,7 +155,7 @@ def compare(
         given = {"batch_size": batch_size, "seed": seed}
         sides: list[Callable[[], Tensor]] = [
             lambda given=given: run_suite(model, images, labels, {name: attack}, **given)[name].correct,
-            lambda given=given: plainly(their_model, images, labels, attack, **given),
+            lambda given=given: plainly(their_model, their_images, labels, attack, **given),
         ]
         for times, found, side in zip(seconds, standing, sides, strict=True):
             times.append(seconds_per_call(lambda found=found, side=side: found.append(side()), 1))
