@@ -31,9 +31,7 @@ class Sparing(nn.Module):
     settled: Tensor
     found: Tensor
 
-    def __init__(
-        self, model: nn.Module, images: Tensor, settles: Callable[[Tensor, Tensor, Tensor], Tensor]
-    ) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, settles: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.model, self.settles = model, settles
         self.settled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
