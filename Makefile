@@ -1,11 +1,12 @@
-## make demo          Table 5 on images that ship with scikit-learn; later calls only run what has changed
-## make test          the tests of every day
-## make test-all      the slow ones too
-## make bench         a step of AMOC beside a plain implementation, and beside a matrix product of this machine
-## make bench-roofline where the time of a step goes, and the least that it would take
-## make bench-growth  how time and memory of a step grow, into the folder GROWTH
-## make setup         the environment in .venv, which the others make when they need it
-## make lock          requirements.txt anew, from pyproject.toml and requirements.in
+## make demo              Table 5 on images that ship with scikit-learn; later calls only run what has changed
+## make test              the tests of every day
+## make test-all          the slow ones too
+## make bench             a step of AMOC beside a plain implementation, and beside a matrix product of this machine
+## make bench-roofline    where the time of a step goes, and the least that it would take
+## make bench-evaluation  PGD20 and AutoAttack beside plain calls of foolbox and pyautoattack
+## make bench-growth      how time and memory of a step grow, into the folder GROWTH
+## make setup             the environment in .venv, which the others make when they need it
+## make lock              requirements.txt anew, from pyproject.toml and requirements.in
 
 PYTHON ?= python3
 GROWTH = growth
@@ -23,7 +24,7 @@ AMOC = pretrain@demo-cifar10-amoc evaluate@demo-cifar10-amoc attack-probed@demo-
     finetune@demo-cifar10-amoc_finetuned attack@demo-cifar10-amoc_finetuned
 TWO_AT_A_TIME = dvc --wait-for-lock repro --single-item
 
-.PHONY: help setup demo test test-all bench bench-roofline bench-growth lock
+.PHONY: help setup demo test test-all bench bench-roofline bench-evaluation bench-growth lock
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +58,9 @@ bench: setup
 
 bench-roofline: setup
 	$(IN_VENV) python -m benchmarks.roofline
+
+bench-evaluation: setup
+	$(IN_VENV) python -m benchmarks.evaluation
 
 bench-growth: setup
 	$(IN_VENV) python -m benchmarks.growth $(GROWTH)

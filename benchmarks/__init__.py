@@ -1,4 +1,4 @@
-"""How long a step of AMOC takes, beside a plain implementation of the same. Nothing else imports this."""
+"""How long a step of AMOC and the attacks on test images take, beside plain implementations. Nothing imports this."""
 
 import os
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from pyautoattack import AutoAttack as Adversary
+from pyautoattack.autopgd_base import APGDAttack
 from pyautoattack.checks import check_square_sr
 from torch import Tensor, nn
 
+from amoc.evaluating.sparing import AllSettled, Sparing
 from amoc.settings import AutoAttack
 
 MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -53,8 +55,30 @@ def search(
         targets = min(9, classes - 1)
         adversary.apgd_targeted.n_target_classes = adversary.fab.n_target_classes = targets
         adversary.logger = adversary.apgd.logger = adversary.apgd_targeted.logger = logger
+        stop_at_success(adversary.apgd)
+        stop_at_success(adversary.apgd_targeted)
         found, _ = adversary.run_standard_evaluation(images, labels, batch_size=len(images))
     return found, {f"{member}, {check}": warning for check, warning in said.items()}
+
+
+def stop_at_success(apgd: APGDAttack) -> None:
+    """Have APGD leave each image alone once a version of it is misclassified, as it counts from then on as broken.
+
+    By itself it goes on with all images of a batch until the last iteration, and returns the last such version.
+    """
+    run, network = apgd.attack_single_run, apgd.model
+
+    def stopping(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, None, Tensor]:
+        """What `attack_single_run` returns: best version, still right, its loss, a misclassified version if any."""
+        apgd.model = sparing = Sparing(network, images, lambda _, logits, rows: logits.argmax(dim=1) != labels[rows])
+        try:
+            with suppress(AllSettled):
+                run(images, labels)
+        finally:
+            apgd.model = network
+        return sparing.found, ~sparing.settled, None, sparing.found
+
+    apgd.attack_single_run = stopping
 
 
 def square_check(standing: Sequence[int], total: int) -> dict[str, str]:

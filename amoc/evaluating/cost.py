@@ -11,8 +11,8 @@ def passes(suite: Mapping[str, Attack], images: int, classes: int) -> float:
     """Forward passes of one image that a suite takes at most; backward to the input counts as one more pass.
 
     That is what it takes if the model is right everywhere and no attack succeeds before its last step. A weak model
-    costs much less: only images that are right are attacked, DeepFool stops when all of a batch are broken, and each
-    member of AutoAttack gets what the ones before left standing.
+    costs much less: only images that are right are attacked, DeepFool stops when all of a batch are broken, C&W and
+    APGD stop with each image that is, and each member of AutoAttack gets what the ones before left standing.
     """
     return images + sum(min(images, attack.images or images) * _steps(attack, classes) for attack in suite.values())
 

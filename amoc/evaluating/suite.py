@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from amoc.engine.generators import generator
 from amoc.engine.progress import bar
-from amoc.evaluating import attacks, autoattack, checks
+from amoc.evaluating import attacks, autoattack, carlini_wagner, checks
 from amoc.evaluating.outcome import Outcome
+from amoc.models.folding import folded
 from amoc.models.norm import frozen
-from amoc.settings import Attack, AutoAttack
+from amoc.settings import Attack, AutoAttack, CarliniWagner
 
 State = dict[str, dict[str, Any]]
 # images (B, 3, H, W), labels (B,) -> what the attack found (B, 3, H, W), and what was said against it, by check
@@ -31,7 +32,8 @@ def run_suite(
 
     An image that is wrong without attack counts as broken. For the others a float32 pass of this model over what the
     attack found counts, after a check that it is an image in its ball. Images are attacked in batches of those that
-    are right, in order; `batch_size` is part of the result, because random numbers are drawn by the batch.
+    are right, in order; `batch_size` is part of the result, because random numbers are drawn by the batch. The attacks
+    search on a copy of the model with its batch norms folded into its convolutions, the same function up to rounding.
 
     Args:
         model: images in [0, 1] -> logits (B, classes), in eval mode, on the images' device; unchanged afterwards.
@@ -63,9 +65,10 @@ def run_suite(
             state["clean"] = {"correct": torch.cat([_right(model, *batch) for batch in batches])}
         clean = state["clean"]["correct"]
         outcomes = {"clean": Outcome(clean, None)}
+        quick = folded(model, images[:1])
         for name, attack in suite.items():
             reached = state.get(name, {"correct": clean[: attack.images], "broken": [], "warnings": {}})
-            steps = list(_steps(name, attack, model, clean[: attack.images], batch_size, classes, seed))
+            steps = list(_steps(name, attack, quick, clean[: attack.images], batch_size, classes, seed))
             for batch, search in bar(steps[len(reached["broken"]) :], name):
                 standing = batch[reached["correct"][batch]]
                 broken, warnings = _attack(attack, search, model, images, labels, standing)
@@ -92,7 +95,8 @@ def _steps(
                 yield batch, partial(autoattack.search, attack, member, model, classes=classes, seed=seed)
         else:
             stream = generator(seed, name, number).initial_seed()
-            yield batch, partial(attacks.search, attack, model, seed=stream)
+            search = carlini_wagner.search if isinstance(attack, CarliniWagner) else attacks.search
+            yield batch, partial(search, attack, model, seed=stream)
 
 
 def _attack(

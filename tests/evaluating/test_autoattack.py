@@ -23,6 +23,8 @@ def members_in_turn(
     """All that was found, and how many images each member breaks of what the ones before left."""
     found, alive, fallen = images.clone(), torch.arange(len(images)), []
     for member in autoattack.MEMBERS:
+        if len(alive) == 0:
+            break
         perturbed, _ = autoattack.search(attack, member, model, images[alive], labels[alive], classes=4, seed=seed)
         broken = model(perturbed).argmax(dim=1) != labels[alive]
         found[alive[broken]] = perturbed[broken]
@@ -31,23 +33,64 @@ def members_in_turn(
     return found, fallen
 
 
+def plain_run(
+    attack: AutoAttack, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, seed: int
+) -> torch.Tensor:
+    """What pyautoattack finds by itself."""
+    plain = pyautoattack.AutoAttack(
+        model, norm={"linf": "Linf", "l2": "L2"}[attack.norm], eps=attack.epsilon, seed=seed, version="standard"
+    )
+    plain.square.n_queries = attack.square_queries
+    plain.apgd_targeted.n_target_classes = plain.fab.n_target_classes = 3
+    with torch.random.fork_rng():
+        return plain.run_standard_evaluation(images, labels, batch_size=50)[0]
+
+
+def right_images(count: int = 12) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A model in float32 and images that it gets right."""
+    model = network()
+    images, labels = images_and_labels(model, count)
+    right = model(images).argmax(dim=1) == labels
+    return model.float(), images[right].float(), labels[right]
+
+
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.014), ("l2", 0.15)])
-def test_members_in_turn_are_one_plain_run(norm, epsilon):
-    model = network().float()
-    images, labels = images_and_labels(network())
-    images, right = images.float(), torch.arange(12) != 2
-    images, labels = images[right], labels[right]
+def test_members_in_turn_are_one_plain_run(norm, epsilon, monkeypatch):
+    """Bit for bit, but for APGD, which goes on with images that it has broken."""
+    monkeypatch.setattr(autoattack, "stop_at_success", lambda apgd: None)
+    model, images, labels = right_images()
     with frozen(model):
-        plain = pyautoattack.AutoAttack(
-            model, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, seed=77, version="standard"
-        )
-        plain.square.n_queries = 40
-        plain.apgd_targeted.n_target_classes = plain.fab.n_target_classes = 3
-        with torch.random.fork_rng():
-            expected, _ = plain.run_standard_evaluation(images, labels, batch_size=50)
+        expected = plain_run(settings(norm, epsilon), model, images, labels, seed=77)
         found, fallen = members_in_turn(settings(norm, epsilon), model, images, labels, seed=77)
     assert torch.equal(found, expected)
     assert 0 < fallen[0] < sum(fallen) < len(images)  # more than one member breaks something, and something stands
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 1, 2, 20])
+def test_stopping_at_success_breaks_the_images_of_a_plain_run(norm, share):
+    epsilon = share * {"linf": 0.014, "l2": 0.15}[norm]
+    model, images, labels = right_images(30)
+    attack = settings(norm, epsilon)
+    with frozen(model):
+        expected = plain_run(attack, model, images, labels, seed=78)
+        found, fallen = members_in_turn(attack, model, images, labels, seed=78)
+        stands = model(expected).argmax(dim=1) == labels
+        assert ((model(found).argmax(dim=1) == labels) == stands).all()
+    assert sum(fallen) == (~stands).sum()
+    sizes = (found - images).flatten(1).norm(p={"linf": torch.inf, "l2": 2}[norm], dim=1)
+    assert sizes.max() <= epsilon * (1 + 1e-5) + 1e-7
+
+
+@pytest.mark.parametrize("member", ["apgd-ce", "apgd-t"])
+def test_passes_of_apgd_end_with_success(member):
+    model, images, labels = right_images()
+    asked = []
+    model.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
+    with frozen(model):
+        found, _ = autoattack.search(settings("linf", 0.5), member, model, images, labels, classes=4, seed=5)
+    assert (model(found).argmax(dim=1) != labels).all()
+    assert sum(asked) < 25 * len(images)  # of which pyautoattack's checks are a dozen; by itself APGD takes 100 more
 
 
 class Recorder(pyautoattack.AutoAttack):
