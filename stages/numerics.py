@@ -11,7 +11,7 @@ from amoc.engine.device import device
 from amoc.engine.files import write_json
 from amoc.engine.rounding import rounded
 from amoc.params import Params
-from amoc.pretraining.numerics import BATCHES, STEPS, errors
+from amoc.pretraining.numerics import BATCHES, STEPS, WARM_UP, errors
 from stages import command, paths
 
 
@@ -19,7 +19,7 @@ def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
     output: command.OutputOption = None,
 ) -> None:  # fmt: skip
-    """Hold the ways to compute a step of pre-training against exact numbers: precision, compiler, optimiser, capture."""
+    """Hold each way to compute a step against exact numbers: precision, compiler, fused optimiser, capture."""
     params = Params.load()
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
     where = paths.outputs(output, trial=False)
@@ -29,7 +29,7 @@ def main(
     path = where / paths.result("numerics", profile, dataset, run)
     write_json(path, {
         "profile": profile, "dataset": dataset, "run": run, "settings": settings.plain(), "device": chosen.type,
-        "fingerprints": paths.fingerprints(settings.method), "batches": BATCHES, "steps": STEPS,
+        "fingerprints": paths.fingerprints(settings.method), "warm_up": WARM_UP, "batches": BATCHES, "steps": STEPS,
         "paths": rounded({name: asdict(each) for name, each in found.items()}),
     })  # fmt: skip
     for name, each in found.items():

@@ -12,7 +12,9 @@ from amoc.reporting import reports
 from amoc.reporting.reports import Report
 from stages import command
 
-Name = Literal["table2", "table3", "table4", "table5", "table7", "table8", "figure3", "fast", "claims", "all_claims"]
+Name = Literal[
+    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "claims", "all_claims"
+]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
 
@@ -61,6 +63,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import figure3
 
             return figure3.build(params, profile)
+        case "precision":
+            from amoc.reporting import precision
+
+            return precision.build(params, profile)
         case "fast":
             from amoc.reporting import fast
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +18,10 @@ from amoc.pretraining.cheaper import CheaperAMOC
 from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, two_views
 from amoc.settings import Engine, Pretraining
 
+WARM_UP = 100  # steps before all that is measured, in plain float32: fresh networks give all images nearly one feature
 BATCHES = 4  # of given views, whose losses and gradients are held against float64
-STEPS = 20  # of real training, with attack and optimiser, at the schedule's largest rate
+STEPS = 20  # of real training, with attack and optimiser
+RATE = 0.1  # of the schedule's largest rate, in all steps
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Errors:
     Attributes:
         loss: of given views, against float64; the mean of the absolute errors over a few batches.
         gradient: the same of all weights' gradient, |g - exact| / |exact|.
-        drift: after a few steps of training, of the weights from where plain float32 takes them, |w - w'| / |w' - start|.
+        drift: of the weights after a few steps from where plain float32 takes them, |w - w'| / |w' - start|.
     """
 
     loss: float
@@ -70,23 +73,26 @@ def errors(
         Refusal: compiling needs a compiler that is not there.
     """
 
-    def build() -> Method:
-        return build_method(settings, mean, std).to(device).train()
-
     images = images.to(device)
-    exact = [_given(build().double(), views, "float32") for views in _views(settings, images)]
-    start, plain = _weights(build()), None
-    found = {}
+    begun = build_method(settings, mean, std).to(device).train()
+    if isinstance(begun, CheaperAMOC):
+        begun.remember(images, generator(settings.seed, "first perturbations", device=device))
+    _train(begun, PATHS["float32"], images, "warm-up", WARM_UP)
+    start, views = _weights(begun), _views(settings, images)
+    exact = [_given(deepcopy(begun).double(), each, "float32") for each in views]
+    found, plain = {}, None
     for name, path in paths.items():
         if path.compile == "step" and not captures(device, _engine(path)):
             continue
-        given = [_given(_compiled(build(), path, device), views, path.precision) for views in _views(settings, images)]
-        trained = _weights(_trained(_compiled(build(), path, device), path, images))
-        plain = trained if plain is None else plain
+        given = [_given(_compiled(begun, path, device), each, path.precision) for each in views]
+        trained = _compiled(begun, path, device)
+        _train(trained, path, images, "steps", STEPS)
+        weights = _weights(trained)
+        plain = weights if plain is None else plain
         found[name] = Errors(
             loss=_mean([abs(loss - right) / right for (loss, _), (right, _) in zip(given, exact, strict=True)]),
             gradient=_mean([_off(g, right) for (_, g), (_, right) in zip(given, exact, strict=True)]),
-            drift=((trained - plain).norm() / (plain - start).norm()).item(),
+            drift=((weights - plain).norm() / (plain - start).norm()).item(),
         )
     return found
 
@@ -95,8 +101,10 @@ def _engine(path: Path) -> Engine:
     return Engine(device="auto", precision=path.precision, compile=path.compile, threads=0)
 
 
-def _compiled(method: Method, path: Path, device: torch.device) -> Method:
+def _compiled(begun: Method, path: Path, device: torch.device) -> Method:
+    """A copy, to be computed as the path says."""
     torch._dynamo.reset()
+    method = deepcopy(begun)
     if path.compile == "encoders":
         compile_in_place(device, _engine(path), *method.encoders)
     return method
@@ -107,7 +115,7 @@ def _views(settings: Pretraining, images: Tensor) -> list[tuple[Tensor, Tensor, 
     draw, size = RandomViews(settings.views, images.shape[1]), settings.batch_size
     batches = []
     for number in range(BATCHES):
-        random = generator(settings.seed, "numerics", number, device=images.device)
+        random = generator(settings.seed, "numerics", "given", number, device=images.device)
         which = torch.randperm(len(images), generator=random, device=images.device)[:size]
         queries, keys = two_views(draw, images[which], random)
         shift = torch.empty_like(queries).uniform_(-settings.epsilon, settings.epsilon, generator=random)
@@ -128,24 +136,20 @@ def _given(method: Method, views: tuple[Tensor, Tensor, Tensor], precision: str)
     return total.item(), torch.cat(gradients).double()
 
 
-def _trained(method: Method, path: Path, images: Tensor) -> Method:
-    """The method after a few steps."""
+def _train(method: Method, path: Path, images: Tensor, purpose: str, steps: int) -> None:
+    """A few steps of pre-training in place, the same images, views and noise for every path."""
     settings, device = method.settings, images.device
     optimizer = build_optimizer(method.trained, settings.optimizer, fused=path.fused)
     for group in optimizer.param_groups:
-        group["lr"] = settings.optimizer.lr
-    random = Generator(device)
-    if isinstance(method, CheaperAMOC):
-        method.remember(images, generator(settings.seed, "first perturbations", device=device))
-    views = RandomViews(settings.views, images.shape[1])
+        group["lr"] = RATE * settings.optimizer.lr
+    views, random = RandomViews(settings.views, images.shape[1]), Generator(device)
     gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
-    for step in range(STEPS):
-        order = torch.randperm(len(images), generator=generator(settings.seed, "numerics order", step))
+    for step in range(steps):
+        order = torch.randperm(len(images), generator=generator(settings.seed, "numerics", purpose, step))
         batch = order[: settings.batch_size].to(device)
-        reseed(random, settings.seed, "numerics step", step)
+        reseed(random, settings.seed, "numerics", purpose, "random", step)
         _, left = gradients(images[batch], batch)
         method.update(left, optimizer)
-    return method
 
 
 def _weights(method: Method) -> Tensor:

@@ -85,13 +85,15 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
             no repeat of the run that it should repeat.
     """
-    found = study.find(params, profile, STUDY, results)
-    single = {run: records.find("attack", profile, DATASET, run, results) for run in SINGLED}
-    measured = study.accuracies(params, profile, STUDY, found)
+    ways = STUDY.known(params)
+    found = study.find(params, profile, ways, results)
+    singled = [run for run in SINGLED if run in params.runs(DATASET)]
+    single = {run: records.find("attack", profile, DATASET, run, results) for run in singled}
+    measured = study.accuracies(params, profile, ways, found)
     rows = tuple(_row(params, profile, row, single) for row in measured.rows)
     seeds, *columns = measured.columns
     table = Table("Attack in pre-training", (*COST, seeds, *columns, SINGLE), rows, measured.images)
-    apart = study.differences(params, profile, STUDY, found)
+    apart = study.differences(params, profile, ways, found)
     numbers = metrics(table)
     text = page(
         words.stands_in(params, profile, DATASET, networks=False),
@@ -105,10 +107,10 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         "## What wins",
         wins(params, profile, found),
     )
-    ways = [_way(params, profile, row, found[row.key]) for row in rows]
+    drawn = [_way(params, profile, row, found[row.key]) for row in rows]
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
     title = "Robust accuracy of cheaper attacks"
-    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, ways))
+    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, drawn))
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,14 @@ def losses(found: Mapping[str, Seeds], key: str) -> list[Loss] | None:
 
 def cheapest(params: Params, profile: str, found: Mapping[str, Seeds]) -> str | None:
     """The cheapest way that loses at most MARGIN of either robust measure."""
-    keys = [line.key for line in STUDY.lines if line.key not in ("amoc", "moco")]
+    keys = [key for key in found if key not in ("amoc", "moco")]
     good = [key for key in keys if (lost := losses(found, key)) and all(loss.within for loss in lost)]
     return min(good, key=lambda key: _passes(params, profile, key), default=None)
 
 
 def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
     """Sentences about the cheapest way that keeps AMOC's robustness, and about the run amoc_fast."""
-    keys = [line.key for line in STUDY.lines if line.key not in ("amoc", "moco")]
+    keys = [key for key in found if key not in ("amoc", "moco")]
     left = [key for key in keys if losses(found, key) is None]
     if len(left) == len(keys):
         return "Nothing can be said: AMOC and a cheaper way need two seeds each.\n"

@@ -6,11 +6,12 @@ What `reports/fast` and `reports/precision` share. Which encoders it has is a va
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 from amoc.params import Params
+from amoc.refusal import Refusal
 from amoc.reporting import encoders, words
 from amoc.reporting.encoders import Line, Listing
 from amoc.reporting.paper_claims import MEASURES
@@ -39,6 +40,13 @@ class Study:
     def runs(self) -> tuple[str, ...]:
         """Every encoder that the study reads."""
         return Listing(self.name, self.title, self.lines).runs
+
+    def known(self, params: Params) -> Study:
+        """Without the lines whose run params.yaml does not have. Raises Refusal if the baseline is one."""
+        runs = params.runs(DATASET)
+        if self.lines[0].run not in runs:
+            raise Refusal(f"params.yaml: runs.{DATASET} has no {self.lines[0].run}, the baseline of {self.name}")
+        return replace(self, lines=tuple(line for line in self.lines if line.run in runs))
 
 
 Seeds = Mapping[int, Record]  # seed -> record, of one line

@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dvc.stage import PipelineStage
 from amoc.engine.files import digest, read_json
 from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
+from amoc.pretraining import numerics
 from amoc.refusal import Refusal
 from amoc.reporting import clocks, records
 from stages import attack, fingerprint, paths, pretrain
@@ -34,11 +36,13 @@ STAGES = (
     *("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
     *("pretrain-acl@demo-cifar10-acl", "evaluate@demo-cifar10-acl"),
     *("pretrain-cheaper@demo-cifar10-amoc_half", "evaluate@demo-cifar10-amoc_half"),
-    *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco"),
+    *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco", "numerics@demo-cifar10-amoc"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
     *("reports/table2@demo", "reports/table3@demo", "reports/table4@demo", "reports/table5@demo"),
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
+    *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
+    *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
     *("reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
@@ -110,14 +114,18 @@ def call(command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def _short_autoattack() -> Iterator[None]:
+def _short() -> Iterator[None]:
     put_back = tiny.shorten_autoattack()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        eager = {name: path for name, path in numerics.PATHS.items() if not path.compile}
+        patch.setattr("stages.numerics.errors", partial(numerics.errors, paths=eager))
+        patch.setattr(numerics, "WARM_UP", 2)
+        yield
     put_back()
 
 
 @pytest.fixture(scope="module")
-def built(_short_autoattack: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(_short: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
     project = Built(tmp_path_factory.mktemp("built"))
     for name in STAGES:
         project.run(name)
@@ -381,7 +389,7 @@ def test_a_fingerprint_is_the_same_in_every_run(tmp_path, name):
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch, _short_autoattack):
+def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch, _short):
     def diverge(raw: tiny.Raw) -> None:
         raw["runs"]["cifar10"] = {"amoc": {"method": "amoc", "optimizer": {"lr": 1e30}}}
         raw["classifiers"]["cifar10"] = {"standard": {"recipe": "standard", "encoder": None, "seed": 1}}

@@ -1,0 +1,143 @@
+"""Does the way to compute change the result? Encoders trained in float32 and bfloat16, and the rounding of a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from amoc.engine.files import read_json
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import records, study, words
+from amoc.reporting.encoders import Line
+from amoc.reporting.reports import Report, page
+from amoc.reporting.study import DATASET, Study
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "precision"
+RUN = "amoc"  # whose step the numerics are of
+
+
+def call(params: Params, profile: str, run: str) -> str:
+    """'AMOC in bfloat16'."""
+    name = words.encoder(params.pretraining(profile, DATASET, run).plain())
+    return f"{name} in {params.engine(profile, DATASET, run).precision}"
+
+
+STUDY = Study(
+    NAME,
+    "Precision and compilation",
+    (Line("amoc_float32", "amoc_float32", ("amoc_float32_seed2",)), Line("amoc", "amoc", ("amoc_seed2",))),
+    call,
+)
+STEP = (
+    Column("loss", "Loss", "of given views, against float64: the mean relative error", digits=2, significant=True),
+    Column("gradient", "Gradient", "of the same loss: |g - exact| / |exact|", digits=2, significant=True),
+    Column(
+        "drift",
+        "Drift",
+        "of the weights after a few steps with attack and optimiser, from where plain float32 takes them, as a share "
+        "of the way: |w - w'| / |w' - start|. The attack takes the sign of a gradient, so the least rounding shows",
+        digits=2,
+        significant=True,
+    ),
+)
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Errors(BaseModel):
+    """Of one way to compute a step, as shares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: Share
+    gradient: Share
+    drift: Share
+
+
+class Numerics(BaseModel):
+    """What `stages.numerics` wrote."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    profile: str
+    run: str
+    settings: dict[str, Any]
+    device: str
+    warm_up: int
+    batches: int
+    steps: int
+    paths: dict[str, Errors]
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/<run>.json of both precisions, and numerics/amoc.json.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
+            no repeat of the run that it should repeat.
+    """
+    pair, numerics = STUDY.known(params), find(profile, results)
+    found = study.find(params, profile, pair, results)
+    measured = study.accuracies(params, profile, pair, found)
+    apart = study.differences(params, profile, pair, found)
+    step = steps(numerics)
+    text = page(
+        words.stands_in(params, profile, DATASET, networks=False),
+        f"# {STUDY.title}",
+        "## Encoders trained in either precision",
+        *((SAME,) if _same(params, profile) else ()),
+        to_markdown(measured),
+        study.READING,
+        to_markdown(apart),
+        "## One step, each way to compute it",
+        to_markdown(step) if numerics else "Not measured: `python -m stages.numerics` does it.\n",
+        *((told(numerics),) if numerics else ()),
+    )
+    differences = {f"{key}_minus_float32": row for key, row in metrics(apart).items() if key != study.SPREAD}
+    numbers = metrics(measured) | differences | {study.SPREAD: metrics(apart)[study.SPREAD]} | metrics(step)
+    return Report(NAME, profile, text, to_csv(measured), numbers)
+
+
+SAME = "This profile computes in float32 anyway: both rows are the same.\n"
+
+
+def find(profile: str, results: Path = records.RESULTS) -> Numerics | None:
+    """The rounding of a step; None if it was not measured in a profile other than the demo.
+
+    Raises:
+        Refusal: it is missing in the demo, or broken.
+    """
+    file = results / profile / DATASET / "numerics" / f"{RUN}.json"
+    command = f"python -m stages.numerics {profile} {DATASET} {RUN}"
+    if not file.exists():
+        return records.absent(file, profile, command)
+    try:
+        return Numerics.model_validate(read_json(file))
+    except ValidationError as failure:
+        raise Refusal(f"{file} is broken: {records.sentence(failure)}; make it again with `{command}`") from None
+
+
+def steps(numerics: Numerics | None) -> Table:
+    """A row per way to compute; the drift of plain float32 is that from itself, and left out."""
+    rows = []
+    for name, errors in (numerics.paths if numerics else {}).items():
+        cells = {"loss": Cell(errors.loss), "gradient": Cell(errors.gradient)}
+        cells["drift"] = Cell(missing="-") if name == "float32" else Cell(errors.drift)
+        rows.append(Row(f"step_{name.replace(', ', '_').replace(' ', '_')}", name, cells, ranked=False))
+    return Table("Way to compute", STEP, tuple(rows))
+
+
+def told(numerics: Numerics) -> str:
+    """How it was measured."""
+    batch = numerics.settings["batch_size"]
+    return (
+        f"On a {numerics.device.upper()}, batches of {batch}: after {numerics.warm_up} steps in plain float32, "
+        f"{numerics.batches} batches of given views for loss and gradient, and {numerics.steps} steps for the drift.\n"
+    )
+
+
+def _same(params: Params, profile: str) -> bool:
+    return params.engine(profile).precision == "float32"

@@ -1,0 +1,83 @@
+"""Rounding of a step: the errors against numbers that are computed here once more, and what may not differ at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from amoc.pretraining import numerics
+from amoc.pretraining.loop import build_method
+from amoc.pretraining.numerics import Path, errors
+from amoc.settings import CheaperAMOCPretraining
+
+MEAN, STD, CPU = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26), torch.device("cpu")
+EAGER = {"float32": Path("float32"), "again": Path("float32"), "bfloat16": Path("bfloat16")}
+
+pytestmark = pytest.mark.usefixtures("small_resnet")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(numerics, "WARM_UP", 2)
+    monkeypatch.setattr(numerics, "STEPS", 3)
+    monkeypatch.setattr(numerics, "BATCHES", 2)
+
+
+@pytest.fixture
+def images(generator) -> torch.Tensor:
+    return torch.randint(0, 256, (12, 8, 8, 3), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", ["aca", "cac", "ccc", "ds"])
+def test_errors_have_the_size_of_the_rounding(name, tiny, tiny_acl, images):
+    settings = tiny_acl(name) if name == "ds" else tiny(name)
+    found = errors(settings, images, CPU, MEAN, STD, EAGER)
+    assert found["again"] == found["float32"] and found["float32"].drift == 0
+    assert 0 <= found["float32"].loss < 1e-5 and 0 < found["float32"].gradient < 1e-2
+    assert found["bfloat16"].gradient > 10 * found["float32"].gradient
+    assert 1e-5 < found["bfloat16"].loss < 0.1
+    assert 0 < found["bfloat16"].drift < 2
+
+
+@pytest.mark.parametrize("way", [{"start": "last"}, {"replays": 2}])
+def test_cheaper_attacks_have_numerics_too(way, tiny, images):
+    plain = {"method": "amoc_cheaper", "share": 1.0, "start": "random", "replays": 1}
+    one_step = tiny("aca").attack.model_copy(update={"steps": 1})
+    settings = CheaperAMOCPretraining(**dict(tiny("aca", attack=one_step)) | plain | way)
+    found = errors(settings, images, CPU, MEAN, STD, EAGER)
+    assert found["again"] == found["float32"]
+
+
+def test_the_error_of_the_gradient_is_its_distance_from_float64(tiny, images):
+    """Once more for given views, by autograd itself."""
+    settings = tiny("aca")
+    method = build_method(settings, MEAN, STD).train()
+    views = numerics._views(settings, images)
+    assert len(views) == 2
+    queries, keys, shift = views[0]
+    assert shift.abs().max() <= settings.epsilon
+    gradients = {}
+    for dtype in (torch.float32, torch.float64):
+        network = build_method(settings, MEAN, STD).train().to(dtype)
+        sides = [{"clean": x.to(dtype), "adv": (x + shift).clamp(0, 1).to(dtype)} for x in (queries, keys)]
+        total = network.losses(*sides)[0].total
+        parts = torch.autograd.grad(total, list(network.trained.parameters()))
+        gradients[dtype] = torch.cat([part.flatten() for part in parts])
+    _, gradient = numerics._given(method, views[0], "float32")
+    assert torch.allclose(gradient, gradients[torch.float32].double(), rtol=1e-4, atol=1e-7)
+    exact = gradients[torch.float64]
+    assert numerics._off(gradient, exact) == pytest.approx(((gradient - exact).norm() / exact.norm()).item())
+
+
+def test_a_step_is_captured_on_a_gpu_alone(tiny, images):
+    found = errors(tiny("aca"), images, CPU, MEAN, STD, EAGER | {"captured": Path("float32", compile="step")})
+    assert "captured" not in found
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_compiler_and_the_fused_optimiser_round_otherwise_and_no_worse(tiny, images):
+    found = errors(tiny("aca"), images, CPU, MEAN, STD)
+    assert list(found) == [name for name, path in numerics.PATHS.items() if path.compile != "step"]
+    assert found["float32, compiled"].gradient < 1e-2
+    assert found["float32, fused optimiser"].drift < 0.1
