@@ -78,16 +78,18 @@ def errors(
     if isinstance(begun, CheaperAMOC):
         begun.remember(images, generator(settings.seed, "first perturbations", device=device))
     _train(begun, PATHS["float32"], images, "warm-up", WARM_UP)
-    start, views = _weights(begun), _views(settings, images)
-    exact = [_given(deepcopy(begun).double(), each, "float32") for each in views]
+    start, state, views = _weights(begun), deepcopy(begun.state_dict()), _views(settings, images)
+    exact = [_given(begun.double(), state, each, "float32") for each in views]
+    begun.float()
     found, plain = {}, None
     for name, path in paths.items():
         if path.compile == "step" and not captures(device, _engine(path)):
             continue
-        given = [_given(_compiled(begun, path, device), each, path.precision) for each in views]
-        trained = _compiled(begun, path, device)
-        _train(trained, path, images, "steps", STEPS)
-        weights = _weights(trained)
+        method = _compiled(begun, path, device)
+        given = [_given(method, state, each, path.precision) for each in views]
+        method.load_state_dict(state)
+        _train(method, path, images, "steps", STEPS)
+        weights = _weights(method)
         plain = weights if plain is None else plain
         found[name] = Errors(
             loss=_mean([abs(loss - right) / right for (loss, _), (right, _) in zip(given, exact, strict=True)]),
@@ -123,8 +125,12 @@ def _views(settings: Pretraining, images: Tensor) -> list[tuple[Tensor, Tensor, 
     return batches
 
 
-def _given(method: Method, views: tuple[Tensor, Tensor, Tensor], precision: str) -> tuple[float, Tensor]:
+def _given(
+    method: Method, state: dict[str, Tensor], views: tuple[Tensor, Tensor, Tensor], precision: str
+) -> tuple[float, Tensor]:
     """Loss and gradient of given views: an attack would take the sign of a gradient near 0 for anything."""
+    method.load_state_dict(state)
+    method.zero_grad(set_to_none=True)
     dtype = next(method.parameters()).dtype
     queries, keys, shift = (tensor.to(dtype) for tensor in views)
     sides = [{"clean": side, "adv": (side + shift).clamp(0, 1)} for side in (queries, keys)]

@@ -104,7 +104,9 @@ def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None)
         return next(part.detail for part in parts if part.margin == margin)
     answers = [part.verdict for part in parts]
     partly = "holds" in answers or (verdict == "does not hold" and len(parts) > 1)
-    counted = [f"{answers.count('holds')} of {len(parts)} parts hold"] if partly else []
+    there = len(parts) - answers.count("not measured")
+    named = "parts" if there == len(parts) else "measured parts"
+    counted = [f"{answers.count('holds')} of {there} {named} hold"] if partly else []
     if verdict == "not measured":
         return "; ".join([*counted, _missing([quantity for part in parts for quantity in part.missing])])
     return "; ".join([*counted, *(part.detail for part in parts if part.verdict == verdict)])

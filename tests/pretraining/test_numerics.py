@@ -63,7 +63,7 @@ def test_the_error_of_the_gradient_is_its_distance_from_float64(tiny, images):
         total = network.losses(*sides)[0].total
         parts = torch.autograd.grad(total, list(network.trained.parameters()))
         gradients[dtype] = torch.cat([part.flatten() for part in parts])
-    _, gradient = numerics._given(method, views[0], "float32")
+    _, gradient = numerics._given(method, method.state_dict(), views[0], "float32")
     assert torch.allclose(gradient, gradients[torch.float32].double(), rtol=1e-4, atol=1e-7)
     exact = gradients[torch.float64]
     assert numerics._off(gradient, exact) == pytest.approx(((gradient - exact).norm() / exact.norm()).item())

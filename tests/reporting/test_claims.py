@@ -65,13 +65,13 @@ def test_a_part_that_fails_decides_whatever_else_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 2.0}})
     assert (verdict.verdict, verdict.margin) == ("does not hold", -1.0)
     assert [part.verdict for part in verdict.parts] == ["not measured", "does not hold"]
-    assert verdict.detail == "0 of 2 parts hold; closest is c under 1, x: c x 2"
+    assert verdict.detail == "0 of 1 measured parts hold; closest is c under 1, x: c x 2"
 
 
 def test_a_part_that_holds_does_not_when_another_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 0.5}})
     assert (verdict.verdict, verdict.margin) == ("not measured", None)
-    assert verdict.detail == "1 of 2 parts hold; missing: a, b in t"
+    assert verdict.detail == "1 of 1 measured parts hold; missing: a, b in t"
 
 
 def test_the_margin_is_in_points_if_any_part_is():
