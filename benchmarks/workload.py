@@ -13,7 +13,7 @@ from amoc.engine.batches import batches
 from amoc.engine.capture import Captured
 from amoc.engine.device import captures, compile_in_place
 from amoc.engine.generators import generator, reseed
-from amoc.pretraining.loop import build_gradients, build_method, build_optimizer, two_views
+from amoc.pretraining.loop import build_method, build_optimizer, build_step, two_views
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.settings import Engine, Pretraining
 
@@ -56,7 +56,7 @@ class Workload:
         def only_views(pixels: Tensor) -> tuple[Tensor, Tensor]:
             return two_views(self.views, pixels, self.random)
 
-        self.gradients = build_gradients(self.method, self.views, self.random, self.precision, capture)
+        self.step = build_step(self.method, self.optimizer, self.views, self.random, self.precision, capture)
         self.only_views = Captured(only_views, nn.Identity(), self.random) if capture else only_views
 
     def _positions(self) -> itertools.chain[tuple[Tensor, int, int]]:
@@ -81,9 +81,7 @@ class Workload:
     def __call__(self) -> tuple[Tensor, ...]:
         batch, epoch, step = next(self._places)
         reseed(self.random, self.settings.seed, "views and attack", epoch, step)
-        terms, new = self.gradients(self.images[batch], batch)
-        self.method.update(new, self.optimizer)
-        return terms
+        return self.step(self.images[batch], batch)
 
     def augment(self) -> None:
         """The views of a batch by themselves."""

@@ -7,17 +7,21 @@ from dataclasses import asdict
 import torch
 
 from amoc import datasets
+from amoc.augment import to_float
+from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import device
 from amoc.engine.files import write_json
 from amoc.engine.rounding import rounded
 from amoc.params import Params
-from amoc.pretraining.numerics import BATCHES, STEPS, WARM_UP, errors
+from amoc.pretraining.loop import build_method
+from amoc.pretraining.numerics import BATCHES, PATHS, STEPS, WARM_UP, errors
+from amoc.pretraining.passes import passes
 from stages import command, paths
 
 
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
-    output: command.OutputOption = None,
+    output: command.OutputOption = None, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Hold each way to compute a step against exact numbers: precision, compiler, fused optimiser, capture."""
     params = Params.load()
@@ -25,7 +29,12 @@ def main(
     where = paths.outputs(output, trial=False)
     data = datasets.read(paths.data(profile, dataset))
     chosen = device(engine)
-    found = errors(settings, torch.from_numpy(data.train.pixels), chosen, data.mean, data.std)
+    method = build_method(settings, data.mean, data.std).to(chosen)
+    pixels = torch.from_numpy(data.train.pixels)
+    cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size]).to(chosen))
+    images = (WARM_UP + len(PATHS) * (STEPS + BATCHES)) * settings.batch_size  # compiling takes minutes more
+    announce(f"numerics {profile} {dataset} {run}", images * passes(settings), cost, chosen, anyway)
+    found = errors(settings, pixels, chosen, data.mean, data.std)
     path = where / paths.result("numerics", profile, dataset, run)
     write_json(path, {
         "profile": profile, "dataset": dataset, "run": run, "settings": settings.plain(), "device": chosen.type,
@@ -33,7 +42,8 @@ def main(
         "paths": rounded({name: asdict(each) for name, each in found.items()}),
     })  # fmt: skip
     for name, each in found.items():
-        print(f"{name}: loss {each.loss:.2g}, gradient {each.gradient:.2g}, drift {each.drift:.2g}")
+        said = (f"{what} {error:.2g}" for what, error in asdict(each).items() if error is not None)
+        print(f"{name}: {', '.join(said)}")
     print(path)
 
 

@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = {  # the code that stages other than fingerprints depend on
     "data": {"amoc/datasets.py"},
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
+    "numerics": {"amoc/pretraining/numerics.py"},
     "reports/fast": {"amoc/reporting", "stages/report.py", "amoc/pretraining/passes.py"},
 }
 REPORTS = {"amoc/reporting", "stages/report.py"}

@@ -66,16 +66,24 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     """
     if not (engine.compile == "encoders" or (engine.compile is True and device.type == "cuda")):
         return
-    compiler = os.environ.get("CXX", "g++")  # which PyTorch calls
-    if device.type == "cpu" and shutil.which(compiler) is None:
+    if not has_compiler(device):
         raise Refusal(
             "profiles.<p>.engine.compile is encoders, which needs a C++ compiler on a CPU, and there is no "
-            f"{compiler}; install one, name it in CXX, or set compile to false"
+            f"{_compiler()}; install one, name it in CXX, or set compile to false"
         )
     torch._dynamo.config.recompile_limit = COMPILED_AT_MOST
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     for module in modules:
         module.compile(fullgraph=True, dynamic=False)
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: on a CPU a C++ compiler."""
+    return device.type != "cpu" or shutil.which(_compiler()) is not None
+
+
+def _compiler() -> str:
+    return os.environ.get("CXX", "g++")  # which PyTorch calls
 
 
 def captures(device: torch.device, engine: Engine) -> bool:

@@ -23,13 +23,13 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         images: some that it takes.
 
     Returns:
-        the copy; the model itself where there is nothing to fold.
+        the copy; the model itself where there is nothing to fold, or no finite logit to compare.
 
     Raises:
         ValueError: the copy does not compute the same, because something else too takes what a convolution gives.
     """
     pairs, expected = _pairs(model, images)
-    if not pairs:
+    if not pairs or not expected.isfinite().all():
         return model
     names = {module: name for name, module in model.named_modules()}
     copy = deepcopy(model)
@@ -37,7 +37,7 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         copy.set_submodule(names[convolution], fuse_conv_bn_eval(convolution, norm))
         copy.set_submodule(names[norm], nn.Identity())
     # rounding is one part in a million of the largest numbers, but nothing bounds what further layers make of it
-    if (copy(images) - expected).abs().max() > 1e-2 * expected.abs().max():
+    if not (copy(images) - expected).abs().max() <= 1e-3 * expected.abs().max():
         raise ValueError("without its batch norms the model computes something else")
     return copy
 

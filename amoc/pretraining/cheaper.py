@@ -24,13 +24,23 @@ class CheaperAMOC(AMOC):
     """AMOC whose queries are perturbed in a cheaper way; `start` "last" needs `remember` and, at each step, `which`."""
 
     settings: CheaperAMOCPretraining
-    perturbations: Tensor  # (N, 3, H, W), the last one of each training image, in the coordinates of its view
+    perturbations: Tensor  # (N, 3, H, W), of each training image the last one, as it lay on the view of that epoch
     which: Tensor  # (B,), the indices of a step's images
 
     @property
     def updates(self) -> int:
         """Of the weights, in a step."""
         return self.settings.replays
+
+    def diagnostics(self, taken: int) -> dict[str, int]:
+        """As AMOC's; of the adversarial bank, if that gets fewer keys in a step."""
+        s = self.settings
+        entering = self._part(s.batch_size) if s.fills_by_query else s.batch_size
+        return {"bank_age": min(taken, ceil(s.bank_length / entering))}
+
+    def _part(self, count: int) -> int:
+        """How many of so many images are perturbed: norms need two."""
+        return max(2, ceil(self.settings.share * count))
 
     def remember(self, images: Tensor, generator: Generator) -> None:
         """With `start` "last": make room for a perturbation of each image (N, H, W, 3), uniform noise at first."""
@@ -43,7 +53,7 @@ class CheaperAMOC(AMOC):
 
     def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
         """As AMOC's, for the first images of the batch, `share` of it but at least two."""
-        part = max(2, ceil(self.settings.share * len(queries)))  # norms need two
+        part = self._part(len(queries))
         perturbed, _ = super().attack(queries[:part], keys[:part], generator)
         return {**perturbed, "clean": queries}, {"clean": keys}
 
@@ -69,10 +79,11 @@ class CheaperAMOC(AMOC):
         return terms, (queries, noisy, keys, gradient, new)
 
     def update(self, left: Any, optimizer: Optimizer) -> None:
-        """As AMOC's; with `replays` above 1 as "free" adversarial training does it (Shafahi et al., 2019).
+        """As AMOC's; with `replays` above 1 in the manner of "free" adversarial training (Shafahi et al., 2019).
 
         The batch is used so many times. Each time the backward pass that gives the weights their gradient gives the
-        perturbation its own, with norms in train mode, and both take a step: there is no attack besides.
+        perturbation its own, with norms in train mode, and both take a step: there is no attack besides. (The original
+        carries the perturbation on to the next batch; here each batch, of new views, starts from noise.)
         """
         s = self.settings
         if s.replays == 1:

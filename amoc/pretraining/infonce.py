@@ -16,6 +16,7 @@ def info_nce(queries: Tensor, keys: Tensor, bank: Tensor, temperature: float) ->
     Returns:
         (B,)
     """
-    positive = (queries * keys).sum(dim=1) / temperature  # (B,)
-    negatives = queries @ bank.T / temperature  # (B, K)
+    scaled = queries / temperature  # before the product, not after: (B, K) is the one thing here that is large
+    positive = (scaled * keys).sum(dim=1)  # (B,)
+    negatives = scaled @ bank.T  # (B, K)
     return torch.logaddexp(positive, negatives.logsumexp(dim=1)) - positive

@@ -98,6 +98,22 @@ def build_gradients(
     return Captured(gradients, method, random) if capture else gradients
 
 
+def build_step(
+    method: Method, optimizer: torch.optim.Optimizer, views: RandomViews, random: Generator,
+    precision: Literal["float32", "bfloat16"], capture: bool,
+) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:  # fmt: skip
+    """pixels and which images they are, as for `build_gradients` -> losses; the method is then a step further."""
+    gradients = build_gradients(method, views, random, precision, capture)
+
+    def step(pixels: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+        terms, left = gradients(pixels, which)
+        with autocast(pixels.device, precision):  # a method may use the batch again
+            method.update(left, optimizer)
+        return terms
+
+    return step
+
+
 def pretrain(
     method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
     checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, views: RandomViews | None = None,
@@ -125,7 +141,7 @@ def pretrain(
     random = Generator(device)
     if isinstance(method, CheaperAMOC):
         method.remember(images, generator(settings.seed, "first perturbations", device=device))
-    gradients = build_gradients(method, views, random, precision, capture)
+    train_step = build_step(method, optimizer, views, random, precision, capture)
     first, step, taken = 0, 0, 0
     sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
@@ -163,11 +179,10 @@ def pretrain(
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 reseed(random, settings.seed, "views and attack", epoch, step)
-                terms, left = gradients(images[batch], batch)
-                method.update(left, optimizer)
+                terms = train_step(images[batch], batch)
                 sums += torch.stack(terms).double()
                 step, taken = step + 1, taken + 1
-                clock.count("images", len(batch))
+                clock.count("images", len(batch) * method.updates)
         if stop.requested:
             save(epoch, step)
             raise Interrupted(stop.signal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import torch
@@ -11,11 +12,11 @@ import torch._dynamo
 from torch import Generator, Tensor
 
 from amoc.augment import RandomViews
-from amoc.engine.device import autocast, captures, compile_in_place
+from amoc.engine.device import autocast, captures, compile_in_place, has_compiler
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.cheaper import CheaperAMOC
-from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, two_views
+from amoc.pretraining.loop import Method, build_method, build_optimizer, build_step, two_views
 from amoc.settings import Engine, Pretraining
 
 WARM_UP = 100  # steps before all that is measured, in plain float32: fresh networks give all images nearly one feature
@@ -29,7 +30,7 @@ class Path:
     """One way to compute a step."""
 
     precision: Literal["float32", "bfloat16"]
-    compile: Literal[False, "encoders", "step"] = False
+    compile: bool | Literal["encoders", "step"] = False
     fused: bool = False  # the optimiser
 
 
@@ -41,6 +42,7 @@ PATHS = {
     "bfloat16": Path("bfloat16"),
     "bfloat16, compiled": Path("bfloat16", compile="encoders"),
     "bfloat16, captured": Path("bfloat16", compile="step"),
+    "bfloat16, compiled, captured, fused optimiser": Path("bfloat16", compile=True, fused=True),  # the paper profile's
 }
 
 
@@ -49,13 +51,14 @@ class Errors:
     """Of a path. Each is a share: 0.01 is one percent.
 
     Attributes:
-        loss: of given views, against float64; the mean of the absolute errors over a few batches.
+        loss: of given views, against float64; the mean of the absolute errors over a few batches. None of a captured
+            step, which begins with views of its own.
         gradient: the same of all weights' gradient, |g - exact| / |exact|.
         drift: of the weights after a few steps from where plain float32 takes them, |w - w'| / |w' - start|.
     """
 
-    loss: float
-    gradient: float
+    loss: float | None
+    gradient: float | None
     drift: float
 
 
@@ -63,37 +66,37 @@ def errors(
     settings: Pretraining, images: Tensor, device: torch.device,
     mean: tuple[float, ...], std: tuple[float, ...], paths: dict[str, Path] = PATHS,
 ) -> dict[str, Errors]:  # fmt: skip
-    """Of each path that the device has: a step is captured on a GPU only.
+    """Of each path that there is: a step is captured on a GPU only, and on a CPU compiling needs a compiler.
 
     Args:
         images: uint8 (N, H, W, 3), at least as many as a batch has.
         mean, std: of the data set.
-
-    Raises:
-        Refusal: compiling needs a compiler that is not there.
     """
-
     images = images.to(device)
-    begun = build_method(settings, mean, std).to(device).train()
+    begun, views = build_method(settings, mean, std).to(device).train(), RandomViews(settings.views, images.shape[1])
     if isinstance(begun, CheaperAMOC):
         begun.remember(images, generator(settings.seed, "first perturbations", device=device))
-    _train(begun, PATHS["float32"], images, "warm-up", WARM_UP)
-    start, state, views = _weights(begun), deepcopy(begun.state_dict()), _views(settings, images)
-    exact = [_given(begun.double(), state, each, "float32") for each in views]
+    _train(begun, views, PATHS["float32"], images, "warm-up", WARM_UP)
+    start, state, batches = _weights(begun), deepcopy(begun.state_dict()), _batches(settings, views, images)
+    exact = [_given(begun.double(), state, batch, "float32") for batch in batches]
     begun.float()
     found, plain = {}, None
     for name, path in paths.items():
-        if path.compile == "step" and not captures(device, _engine(path)):
+        captured = captures(device, _engine(path))
+        if not captured and (path.compile in (True, "step") or (path.compile and not has_compiler(device))):
             continue
-        method = _compiled(begun, path, device)
-        given = [_given(method, state, each, path.precision) for each in views]
+        torch._dynamo.reset()
+        method, views = deepcopy(begun), RandomViews(settings.views, images.shape[1])
+        compile_in_place(device, _engine(path), views, *method.encoders)
+        given = [] if captured else [_given(method, state, batch, path.precision) for batch in batches]
+        pairs = list(zip(given, exact, strict=False))
         method.load_state_dict(state)
-        _train(method, path, images, "steps", STEPS)
+        _train(method, views, path, images, "steps", STEPS)
         weights = _weights(method)
         plain = weights if plain is None else plain
         found[name] = Errors(
-            loss=_mean([abs(loss - right) / right for (loss, _), (right, _) in zip(given, exact, strict=True)]),
-            gradient=_mean([_off(g, right) for (_, g), (_, right) in zip(given, exact, strict=True)]),
+            loss=fmean(abs(loss - right) / right for (loss, _), (right, _) in pairs) if pairs else None,
+            gradient=fmean(_off(gradient, right) for (_, gradient), (_, right) in pairs) if pairs else None,
             drift=((weights - plain).norm() / (plain - start).norm()).item(),
         )
     return found
@@ -103,36 +106,27 @@ def _engine(path: Path) -> Engine:
     return Engine(device="auto", precision=path.precision, compile=path.compile, threads=0)
 
 
-def _compiled(begun: Method, path: Path, device: torch.device) -> Method:
-    """A copy, to be computed as the path says."""
-    torch._dynamo.reset()
-    method = deepcopy(begun)
-    if path.compile == "encoders":
-        compile_in_place(device, _engine(path), *method.encoders)
-    return method
+Batch = tuple[Tensor, Tensor, Tensor]  # queries, keys and a perturbation, (B, 3, H, W)
 
 
-def _views(settings: Pretraining, images: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _batches(settings: Pretraining, draw: RandomViews, images: Tensor) -> list[Batch]:
     """Queries, keys and a perturbation for each of a few batches, drawn in float32: the same for every path."""
-    draw, size = RandomViews(settings.views, images.shape[1]), settings.batch_size
     batches = []
     for number in range(BATCHES):
         random = generator(settings.seed, "numerics", "given", number, device=images.device)
-        which = torch.randperm(len(images), generator=random, device=images.device)[:size]
+        which = torch.randperm(len(images), generator=random, device=images.device)[: settings.batch_size]
         queries, keys = two_views(draw, images[which], random)
         shift = torch.empty_like(queries).uniform_(-settings.epsilon, settings.epsilon, generator=random)
         batches.append((queries, keys, shift))
     return batches
 
 
-def _given(
-    method: Method, state: dict[str, Tensor], views: tuple[Tensor, Tensor, Tensor], precision: str
-) -> tuple[float, Tensor]:
+def _given(method: Method, state: dict[str, Tensor], batch: Batch, precision: str) -> tuple[float, Tensor]:
     """Loss and gradient of given views: an attack would take the sign of a gradient near 0 for anything."""
     method.load_state_dict(state)
     method.zero_grad(set_to_none=True)
     dtype = next(method.parameters()).dtype
-    queries, keys, shift = (tensor.to(dtype) for tensor in views)
+    queries, keys, shift = (tensor.to(dtype) for tensor in batch)
     sides = [{"clean": side, "adv": (side + shift).clamp(0, 1)} for side in (queries, keys)]
     with autocast(queries.device, precision):
         losses = method.losses(*sides)
@@ -142,20 +136,19 @@ def _given(
     return total.item(), torch.cat(gradients).double()
 
 
-def _train(method: Method, path: Path, images: Tensor, purpose: str, steps: int) -> None:
+def _train(method: Method, views: RandomViews, path: Path, images: Tensor, purpose: str, steps: int) -> None:
     """A few steps of pre-training in place, the same images, views and noise for every path."""
     settings, device = method.settings, images.device
     optimizer = build_optimizer(method.trained, settings.optimizer, fused=path.fused)
     for group in optimizer.param_groups:
         group["lr"] = RATE * settings.optimizer.lr
-    views, random = RandomViews(settings.views, images.shape[1]), Generator(device)
-    gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
+    random = Generator(device)
+    take = build_step(method, optimizer, views, random, path.precision, captures(device, _engine(path)))
     for step in range(steps):
         order = torch.randperm(len(images), generator=generator(settings.seed, "numerics", purpose, step))
         batch = order[: settings.batch_size].to(device)
         reseed(random, settings.seed, "numerics", purpose, "random", step)
-        _, left = gradients(images[batch], batch)
-        method.update(left, optimizer)
+        take(images[batch], batch)
 
 
 def _weights(method: Method) -> Tensor:
@@ -164,7 +157,3 @@ def _weights(method: Method) -> Tensor:
 
 def _off(found: Tensor, exact: Tensor) -> float:
     return ((found - exact).norm() / exact.norm()).item()
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

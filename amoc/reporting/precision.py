@@ -52,8 +52,8 @@ class Errors(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Share
-    gradient: Share
+    loss: Share | None
+    gradient: Share | None
     drift: Share
 
 
@@ -87,7 +87,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     text = page(
         words.stands_in(params, profile, DATASET, networks=False),
         f"# {STUDY.title}",
-        "## Encoders trained in either precision",
+        "## Encoders trained in either precision, and their linear layers with them",
         *((SAME,) if _same(params, profile) else ()),
         to_markdown(measured),
         study.READING,
@@ -124,7 +124,7 @@ def steps(numerics: Numerics | None) -> Table:
     """A row per way to compute; the drift of plain float32 is that from itself, and left out."""
     rows = []
     for name, errors in (numerics.paths if numerics else {}).items():
-        cells = {"loss": Cell(errors.loss), "gradient": Cell(errors.gradient)}
+        cells = {"loss": Cell(errors.loss, missing="-"), "gradient": Cell(errors.gradient, missing="-")}
         cells["drift"] = Cell(missing="-") if name == "float32" else Cell(errors.drift)
         rows.append(Row(f"step_{name.replace(', ', '_').replace(' ', '_')}", name, cells, ranked=False))
     return Table("Way to compute", STEP, tuple(rows))

@@ -5,10 +5,10 @@ What `reports/fast` and `reports/precision` share. Which encoders it has is a va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
 from amoc.params import Params
 from amoc.refusal import Refusal
@@ -69,8 +69,8 @@ def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, S
     for line in study.lines:
         seeds = found[line.key]
         bad = tuple(f"seed {seed}: {r.note or r.status}" for seed, r in seeds.items() if r.status != "ok")
-        cells = {measure: mean(numbers(seeds, measure).values()) for measure in MEASURES}
-        rows.append(Row(line.key, study.call(params, profile, line.run), cells, notes=bad))
+        cells = {measure: mean(numbers(seeds, measure).values(), len(seeds)) for measure in MEASURES}
+        rows.append(Row(line.key, study.call(params, profile, line.run), cells, not bad, bad))
     images = max((record.test_images for seeds in found.values() for record in seeds.values()), default=None)
     counted = [record for seeds in found.values() for record in seeds.values()]
     columns = tuple(encoders.column(measure, counted) for measure in MEASURES)
@@ -100,12 +100,20 @@ def numbers(seeds: Seeds, measure: str) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value is not None}
 
 
-def mean(values: Sequence[float]) -> Cell:
-    """The mean, with the standard deviation where there are several values; not measured where there is none."""
+def mean(values: Iterable[float], count: int) -> Cell:
+    """The mean of so many values, with their standard deviation; nothing if there is none, or if one is lacking."""
     values = list(values)
-    if not values:
+    if not values or len(values) < count:
         return Cell()
     return Cell(fmean(values), deviation=stdev(values) if len(values) > 1 else None)
+
+
+def deviation(found: Mapping[str, Seeds], measure: str) -> float | None:
+    """The standard deviation between seeds, pooled over the lines that have several; None if none has."""
+    groups = [list(numbers(seeds, measure).values()) for seeds in found.values()]
+    squares = [(len(group) - 1) * variance(group) for group in groups if len(group) > 1]
+    free = sum(len(group) - 1 for group in groups if len(group) > 1)
+    return (sum(squares) / free) ** 0.5 if free else None
 
 
 def _with_seeds(row: Row, seeds: Seeds) -> Row:
@@ -114,10 +122,10 @@ def _with_seeds(row: Row, seeds: Seeds) -> Row:
 
 def _difference(ones: Seeds, others: Seeds, measure: str, both: Sequence[int]) -> Cell:
     one, other = numbers(ones, measure), numbers(others, measure)
-    cell = mean([one[seed] - other[seed] for seed in both if seed in one and seed in other])
+    cell = mean([one[seed] - other[seed] for seed in both if seed in one and seed in other], len(both))
     return cell if cell.value is None else Cell(cell.value, deviation=cell.deviation, shown=f"{cell.value:+.2f}")
 
 
-def _spread(values: Sequence[float]) -> Cell:
+def _spread(values: Iterable[float]) -> Cell:
     values = list(values)
     return Cell(max(values) - min(values)) if len(values) > 1 else Cell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from amoc.augment import RandomViews
 from amoc.pretraining import numerics
 from amoc.pretraining.loop import build_method
 from amoc.pretraining.numerics import Path, errors
@@ -52,9 +53,9 @@ def test_the_error_of_the_gradient_is_its_distance_from_float64(tiny, images):
     """Once more for given views, by autograd itself."""
     settings = tiny("aca")
     method = build_method(settings, MEAN, STD).train()
-    views = numerics._views(settings, images)
-    assert len(views) == 2
-    queries, keys, shift = views[0]
+    batches = numerics._batches(settings, RandomViews(settings.views, 8), images)
+    assert len(batches) == 2
+    queries, keys, shift = batches[0]
     assert shift.abs().max() <= settings.epsilon
     gradients = {}
     for dtype in (torch.float32, torch.float64):
@@ -63,21 +64,24 @@ def test_the_error_of_the_gradient_is_its_distance_from_float64(tiny, images):
         total = network.losses(*sides)[0].total
         parts = torch.autograd.grad(total, list(network.trained.parameters()))
         gradients[dtype] = torch.cat([part.flatten() for part in parts])
-    _, gradient = numerics._given(method, method.state_dict(), views[0], "float32")
+    _, gradient = numerics._given(method, method.state_dict(), batches[0], "float32")
     assert torch.allclose(gradient, gradients[torch.float32].double(), rtol=1e-4, atol=1e-7)
     exact = gradients[torch.float64]
     assert numerics._off(gradient, exact) == pytest.approx(((gradient - exact).norm() / exact.norm()).item())
 
 
-def test_a_step_is_captured_on_a_gpu_alone(tiny, images):
-    found = errors(tiny("aca"), images, CPU, MEAN, STD, EAGER | {"captured": Path("float32", compile="step")})
-    assert "captured" not in found
+def test_a_step_is_captured_on_a_gpu_alone_and_compiled_where_there_is_a_compiler(tiny, images, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    more = {name: Path("float32", compile=value) for name, value in (("a", "step"), ("b", True), ("c", "encoders"))}
+    found = errors(tiny("aca"), images, CPU, MEAN, STD, EAGER | more)
+    assert found.keys() == EAGER.keys()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_compiler_and_the_fused_optimiser_round_otherwise_and_no_worse(tiny, images):
     found = errors(tiny("aca"), images, CPU, MEAN, STD)
-    assert list(found) == [name for name, path in numerics.PATHS.items() if path.compile != "step"]
+    there = [name for name, path in numerics.PATHS.items() if path.compile in (False, "encoders")]
+    assert list(found) == there
     assert found["float32, compiled"].gradient < 1e-2
     assert found["float32, fused optimiser"].drift < 0.1

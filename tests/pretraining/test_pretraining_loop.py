@@ -364,6 +364,28 @@ def test_replays_make_as_many_updates_of_fewer_images(settings, cheaper, train):
     assert len(every_epoch_shows_others) == 3
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+@pytest.mark.parametrize("way", [{"replays": 3}, {"start": "last"}, {"share": 0.5}])
+def test_every_use_of_a_batch_has_the_precision_of_the_run(way, precision, dtype, cheaper, train):
+    seen: list[torch.dtype] = []
+
+    def prepare(method: Method) -> None:
+        for network in (method.pair.query, method.pair.key):
+            first = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+            first.register_forward_hook(lambda *call: seen.append(call[-1].dtype) if torch.is_grad_enabled() else None)
+
+    train(cheaper(**way), prepare=prepare, precision=precision, epochs=1)
+    assert len(seen) > 3 and set(seen) == {dtype}
+
+
+def test_the_curve_tells_the_age_of_the_bank_that_is_filled_more_slowly(cheaper, train):
+    """10 keys: 3 steps of 4 a step, but 5 of 2."""
+    ages = {share: train(cheaper(share=share, epochs=3))[1].curve[-1]["bank_age"] for share in (1.0, 0.5)}
+    assert ages == {1.0: 3, 0.5: 5}
+    _, _, clock = train(cheaper(replays=2))
+    assert clock.plain()["counts"]["images"] == 3 * 5 * 2  # each of five images twice
+
+
 def test_every_image_has_its_own_perturbation_from_epoch_to_epoch(cheaper, train):
     """What is remembered of an image is what it was moved by in the epoch before, in whatever batch it was."""
     moved: list[dict[int, Tensor]] = []

@@ -87,10 +87,28 @@ def test_one_seed_has_no_deviation_and_no_spread(params, everything, save, made)
     assert numbers["spread"]["stdev_pgd20"] is None
 
 
-def test_a_run_that_broke_says_so(params, everything):
+def test_a_run_that_collapsed_says_so_and_is_not_ranked(params, everything):
     found = study.find(params, "small", STUDY, everything(half_seed2={"status": "collapsed", "note": "all the same"}))
-    assert "HALF [1]" in to_markdown(study.accuracies(params, "small", STUDY, found))
-    assert "- [1] seed 2: all the same" in to_markdown(study.accuracies(params, "small", STUDY, found))
+    text = to_markdown(study.accuracies(params, "small", STUDY, found))
+    assert "| HALF [1]" in text and "- [1] seed 2: all the same" in text
+    assert "96.00 ± 0.00" in text and "**96.00**" not in text  # the better mean of StdEv clean is not marked
+
+
+def test_no_mean_leaves_out_a_seed_that_ended_badly(params, everything):
+    """Else a way that diverges half of the time would be shown by its luck."""
+    found = study.find(params, "small", STUDY, everything(half_seed2={"status": "nan", "measurements": {}}))
+    numbers = metrics(study.accuracies(params, "small", STUDY, found))["half"]
+    assert numbers == {"seeds": 2.0, "stdev_clean": None, "stdev_pgd20": None, "adev_clean": None, "adev_pgd20": None}
+    assert metrics(study.differences(params, "small", STUDY, found))["half"]["stdev_pgd20"] is None
+
+
+def test_the_deviation_between_seeds_is_pooled(params, everything):
+    """Squares from each line's own mean, over the seeds less one for each line."""
+    found = study.find(params, "small", STUDY, everything())
+    amoc, half = (75, 71, 71), (70, 62)
+    squares = sum((x - mean(amoc)) ** 2 for x in amoc) + sum((x - mean(half)) ** 2 for x in half)
+    assert study.deviation(found, "stdev_pgd20") == pytest.approx((squares / (2 + 1)) ** 0.5)
+    assert study.deviation({"free": {}}, "stdev_pgd20") is None
 
 
 def test_what_is_no_repeat_is_refused(params, everything, made):
