@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL
+from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,15 +32,9 @@ class Way:
 
 def draw(title: str, subtitle: str, ways: Sequence[Way]) -> Figure:
     """A tick is the mean over the seeds; the first way's mean goes through all lines, to compare with."""
-    from matplotlib.figure import Figure
-
     bottom = _ABOVE + _LINE * len(ways)
     height = bottom + _BELOW
-    figure = Figure(figsize=(COLUMN, height))
-    page = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMN), ylim=(height, 0))
-    page.set_axis_off()
-    page.text(0, 0.11, title, weight="bold")
-    page.text(0, 0.25, subtitle)
+    figure, page = sheet(height, title, subtitle)
 
     def panel(left: float, width: float, heading: str) -> Any:
         box = (left / COLUMN, _BELOW / height, width / COLUMN, (bottom - _ABOVE) / height)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, Look
+from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, Look, sheet
 from amoc.reporting.tables import Cell, Row
 
 if TYPE_CHECKING:
@@ -104,16 +104,10 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], entries: Sequence[E
 
     A twin stands below its method, lighter; it is left out if nothing of it was measured in these panels.
     """
-    from matplotlib.figure import Figure
-
     bands = _bands(entries, [panel.column for panel in panels])
     bottom = bands[-1].bottom if bands else _ABOVE + 2 * _EDGE
     height, width = bottom + _BELOW, (COLUMN - _LEFT - _RIGHT + _GAP) / len(panels) - _GAP
-    figure = Figure(figsize=(COLUMN, height))
-    page = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMN), ylim=(height, 0))
-    page.set_axis_off()
-    page.text(0, 0.11, title, weight="bold")
-    page.text(0, 0.25, subtitle)
+    figure, page = sheet(height, title, subtitle)
     for band in bands:
         page.axhline(band.top, color=HAIR, linewidth=0.5)
         page.text(0, band.line(0), band.entry.name, va="center_baseline")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMN = 3.4  # inches: a column of a two-column paper
@@ -85,6 +86,18 @@ def style() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield
+
+
+def sheet(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
+    """A figure as wide as a column, and axes over all of it in inches, y counting from the top, with its titles."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(COLUMN, height))
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMN), ylim=(height, 0))
+    page.set_axis_off()
+    page.text(0, 0.11, title, weight="bold")
+    page.text(0, 0.25, subtitle)
+    return figure, page
 
 
 def render(draw: Callable[[], Figure]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL
+from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
 from amoc.reporting.statistics import PairedComparison, least_wilcoxon_p
 
 if TYPE_CHECKING:
@@ -48,15 +48,9 @@ class Group:
 def draw(title: str, subtitle: str, groups: Sequence[Group]) -> Figure:
     """A dot in the colours of both methods is the p of the paired t-test, a hollow one that of Holm's correction, a
     tick that of the signed-rank test; what lies to the right of the line at 0.05 is not significant."""
-    from matplotlib.figure import Figure
-
     bottom = _ABOVE + sum(_HEADING + _LINE * len(group.marks) + _GAP for group in groups)
     height = bottom + _BELOW
-    figure = Figure(figsize=(COLUMN, height))
-    page = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMN), ylim=(height, 0))
-    page.set_axis_off()
-    page.text(0, 0.11, title, weight="bold")
-    page.text(0, 0.25, subtitle)
+    figure, page = sheet(height, title, subtitle)
     _columns(page, _ABOVE - 0.09, "points", "d", FAINT)
 
     marks = [mark for group in groups for mark in group.marks]

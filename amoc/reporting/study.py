@@ -69,12 +69,13 @@ def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, S
     for line in study.lines:
         seeds = found[line.key]
         bad = tuple(f"seed {seed}: {r.note or r.status}" for seed, r in seeds.items() if r.status != "ok")
-        cells = {measure: mean(numbers(seeds, measure).values(), len(seeds)) for measure in MEASURES}
+        cells = {SEEDS.key: Cell(len(seeds))}
+        cells |= {measure: mean(numbers(seeds, measure).values(), len(seeds)) for measure in MEASURES}
         rows.append(Row(line.key, study.call(params, profile, line.run), cells, not bad, bad))
     images = max((record.test_images for seeds in found.values() for record in seeds.values()), default=None)
     counted = [record for seeds in found.values() for record in seeds.values()]
     columns = tuple(encoders.column(measure, counted) for measure in MEASURES)
-    return Table("Encoder", (SEEDS, *columns), tuple(_with_seeds(row, found[row.key]) for row in rows), images)
+    return Table("Encoder", (SEEDS, *columns), tuple(rows), images)
 
 
 def differences(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:
@@ -114,10 +115,6 @@ def deviation(found: Mapping[str, Seeds], measure: str) -> float | None:
     squares = [(len(group) - 1) * variance(group) for group in groups if len(group) > 1]
     free = sum(len(group) - 1 for group in groups if len(group) > 1)
     return (sum(squares) / free) ** 0.5 if free else None
-
-
-def _with_seeds(row: Row, seeds: Seeds) -> Row:
-    return Row(row.key, row.label, {SEEDS.key: Cell(len(seeds))} | dict(row.cells), row.ranked, row.notes)
 
 
 def _difference(ones: Seeds, others: Seeds, measure: str, both: Sequence[int]) -> Cell:
