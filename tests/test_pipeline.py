@@ -233,7 +233,7 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {"amoc"}
     assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
-    assert len(graph.stages) <= 170
+    assert len(graph.stages) <= 240  # so many do nothing in 3 s; writing their lock entries is quadratic, beyond that minutes
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
