@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args
 
@@ -207,6 +208,8 @@ class Params:
                 if derived[key] < 2:
                     product = f"{key} {number} times scale.{key} {factor:g} is {derived[key]}"
                     raise Refusal(f"{self.path}: {what}: {product}, allowed is a whole number from 2 up")
+        if {"batch_size", "bank_length"} <= derived.keys() and scale.bank_length < 1:  # Figure 6's shortest, scaled
+            derived["bank_length"] = max(derived["bank_length"], ceil(1.5 * derived["batch_size"]))
         if merged.get("branch") == "auto" and merged.get("variant") in tuple(VARIANTS):
             derived["branch"] = VARIANTS[merged["variant"]].branch
         shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
@@ -255,9 +258,28 @@ class Params:
         return self._resolve(ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
 
     def suite(self, profile: str, name: str) -> dict[str, Attack]:
-        """The attacks of a suite, by name, in order."""
-        chosen = self._list(self._at("suites", name), self._names("attacks"), f"suites.{name}")
-        return {attack: self.attack(profile, attack) for attack in chosen}
+        """The attacks of a suite, by name, in order; of one over radii, each at each radius: linf_pgd20_eps_2, ..."""
+        where, known = f"suites.{name}", self._names("attacks")
+        if not self.over_radii(name):
+            return {attack: self.attack(profile, attack) for attack in self._list(self._at("suites", name), known, where)}
+        value = self._mapping(self._at("suites", name), where, ("attacks", "eighths"))
+        eighths = value["eighths"]
+        if not (isinstance(eighths, list) and all(type(count) is int and count > 0 for count in eighths)):
+            raise self._refusal(f"{where}.eighths", eighths, "a list of whole numbers from 1 up")
+        chosen = {attack: self.attack(profile, attack) for attack in self._list(value["attacks"], known, f"{where}.attacks")}
+        return {
+            f"{attack}_eps_{count}": settings.model_copy(update={"epsilon": settings.epsilon * count / 8})
+            for attack, settings in chosen.items()
+            for count in eighths
+        }
+
+    def suite_radii(self, name: str) -> list[int]:
+        """The eighths of epsilon of a suite over radii."""
+        return list(self._at("suites", name, "eighths"))
+
+    def over_radii(self, name: str) -> bool:
+        """Whether a suite is a mapping: attacks at so many eighths of the profile's epsilon, for Figure 5."""
+        return isinstance(self._at("suites", name), dict)
 
     # ---- how it is read
 

@@ -1,4 +1,7 @@
-"""python -m stages.attack PROFILE DATASET MODEL: attacks -> results/<profile>/<dataset>/attack/<model>.json."""
+"""python -m stages.attack PROFILE DATASET MODEL: attacks -> results/<profile>/<dataset>/attack/<model>.json.
+
+Of a suite over radii, for Figure 5, the folder is radii and not attack.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def main(
     chosen = device(engine)
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     labels = torch.from_numpy(data.test.labels).to(chosen)
-    clock, title = Clock(), f"attack {profile} {dataset} {model}"
+    kind = "radii" if params.over_radii(suite) else "attack"
+    clock, title = Clock(), f"{kind} {profile} {dataset} {model}"
     cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
     needed = sum(passes(attacks, len(test), data.classes) for attacks in subject.suites.values())
     announce(title, needed, cost, chosen, anyway)
@@ -78,9 +82,9 @@ def main(
                 )  # fmt: skip
             print(f"{title} {name}: {measured[name]}", flush=True)
         about, recipes = subject.about, subject.recipes
-        result = record("attack", params, profile, model, data, about=about, recipes=recipes, measured=measured)
-        write_json(where / paths.result("attack", profile, dataset, model), result)
-        write_json(where / paths.clock("attack", profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        result = record(kind, params, profile, model, data, about=about, recipes=recipes, measured=measured)
+        write_json(where / paths.result(kind, profile, dataset, model), result)
+        write_json(where / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")

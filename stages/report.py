@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Literal
 
 import typer
@@ -13,7 +14,8 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "claims", "all_claims"
+    "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure3", "figure5", "figure6", "figure7",
+    "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -39,22 +41,30 @@ def main(
 def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report:
     """Each report imports only what it needs: a table of settings need not wait for numpy."""
     match name:
-        case "table2":
+        case "table2" | "v1_table2":
             from amoc.reporting import table2
 
-            return table2.build(params, profile)
-        case "table3" | "table8":
-            from amoc.reporting import encoders, table3, table8
+            return table2.build(params, profile, name)
+        case "table3" | "table8" | "figure6" | "figure7" | "v1_table4" | "v1_table6":
+            from amoc.reporting import encoders
 
-            return encoders.build(params, profile, {"table3": table3, "table8": table8}[name].TABLE)
+            return encoders.build(params, profile, import_module(f"amoc.reporting.{name}").TABLE)
         case "table4":
             from amoc.reporting import table4
 
             return table4.build(params, profile)
-        case "table5":
-            from amoc.reporting import table5
+        case "table5" | "table6" | "v1_table3":
+            from amoc.reporting import networks
 
-            return table5.build(params, profile)
+            return networks.build(params, profile, import_module(f"amoc.reporting.{name}").TABLE)
+        case "v1_table5":
+            from amoc.reporting import v1_table5
+
+            return v1_table5.build(params, profile)
+        case "figure5":
+            from amoc.reporting import figure5
+
+            return figure5.build(params, profile)
         case "table7":
             from amoc.reporting import table7
 

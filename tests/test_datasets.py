@@ -78,13 +78,32 @@ def test_digits_split_is_the_documented_one_whatever_is_asked_for():
     np.random.seed(20)
     whole = digits()
     np.random.seed(21)
-    part = digits(train=100, test=50, name="cifar100")
-    assert (part.name, part.source, part.classes, part.label_names) == ("cifar100", "digits", 10, tuple("0123456789"))
+    part = digits(train=100, test=50)
+    assert (part.name, part.source, part.classes, part.label_names) == ("cifar10", "digits", 10, tuple("0123456789"))
     np.testing.assert_array_equal(part.train.pixels, whole.train.pixels[:100])
     np.testing.assert_array_equal(part.test.labels, whole.test.labels[:50])
     # results were measured on these very images: another scikit-learn must not move them
     drawn = {split: hashlib.md5(getattr(whole, split).pixels.tobytes()).hexdigest() for split in ("train", "test")}
     assert drawn == {"train": "4da04f16f67f04e08c28a9cb0e14cdba", "test": "9e56f98ff7132c8dc23eb0460da14399"}
+
+
+def test_for_cifar100_every_second_digit_is_turned_and_has_a_class_of_its_own():
+    upright, turned = digits(), digits(train=101, name="cifar100")
+    assert (turned.classes, turned.label_names[7], turned.label_names[17]) == (20, "7", "7 turned")
+    assert (len(turned.train.labels), len(turned.test.labels)) == (101, 360)
+    for split in ("train", "test"):
+        images, originals = getattr(turned, split), getattr(upright, split)
+        for at, (image, label) in enumerate(zip(images.pixels, images.labels, strict=True)):
+            original, digit = originals.pixels[at], originals.labels[at]
+            if at % 2 == 0:
+                np.testing.assert_array_equal(image, original)
+                assert label == digit
+            else:  # the top row comes to the left side, read from its end upwards
+                np.testing.assert_array_equal(image[:, 0], original[0, ::-1])
+                np.testing.assert_array_equal(image[0], original[:, -1])
+                assert label == digit + 10
+    np.testing.assert_allclose(turned.mean, upright.train.pixels.mean(axis=(0, 1, 2)) / 255, atol=5e-5)
+    assert "every second one turned" in turned.provenance and "turned" not in upright.provenance
 
 
 def test_digits_statistics_are_those_of_the_training_split():

@@ -1,12 +1,16 @@
-"""A table of encoders under the linear protocols: what Tables 3 and 8 share. Such a table is a value, a `Listing`."""
+"""A table of encoders under the linear protocols: what Tables 3 and 8, the preprint's and the sweeps share.
+
+Such a table is a value, a `Listing`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amoc.params import Params
 from amoc.refusal import Refusal
@@ -17,6 +21,9 @@ from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MEAN = "_mean"  # ends the key of a row that is the mean over seeds
 CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
 READING = """\
@@ -25,6 +32,8 @@ _underscored_ are the best and second best of the column; each is of one run, of
 """
 SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+
+Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
 
 @dataclass(frozen=True)
@@ -45,15 +54,14 @@ class Listing:
     lines: tuple[Line, ...]
     caption: str = ""
     call: Callable[[Mapping[str, Any]], str] = words.encoder  # settings of an encoder -> what its row is called
+    measures: tuple[str, ...] = MEASURES
+    draw: Callable[[str, Found], Figure] | None = None  # what is above the picture, records -> the picture
     dataset: str = "cifar10"
 
     @property
     def runs(self) -> tuple[str, ...]:
         """Every encoder that the table reads, where params.yaml has it."""
         return tuple(dict.fromkeys(run for line in self.lines for run in (line.run, *line.repeats)))
-
-
-Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
 
 def build(params: Params, profile: str, listing: Listing, results: Path = records.RESULTS) -> Report:
@@ -73,11 +81,14 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
     text = page(
         words.stands_in(params, profile, listing.dataset, networks=False),
         f"# {listing.title}",
+        *((f"![{listing.title}, {profile} profile]({listing.name}.svg)",) if listing.draw else ()),
         to_markdown(table),
         reading + listing.caption,
         *(checks if judged else ()),
     )
-    return Report(listing.name, profile, text, to_csv(table), numbers)
+    subtitle = f"{profile}: {words.images(params, profile, listing.dataset)}"
+    picture = partial(listing.draw, subtitle, found) if listing.draw else None
+    return Report(listing.name, profile, text, to_csv(table), numbers, picture)
 
 
 def find(params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path) -> dict[str, Record | None]:
@@ -100,9 +111,9 @@ def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Ta
         rows.append(_row(params, profile, listing, line, found.get(line.run)))
         repeats = seeds(found, line)
         if len(repeats) > 1:
-            rows.append(_mean(line, repeats))
+            rows.append(_mean(listing, line, repeats))
     images = max((record.test_images for record in counted), default=None)
-    return Table("Encoder", tuple(column(measure, counted) for measure in MEASURES), tuple(rows), images)
+    return Table("Encoder", tuple(column(measure, counted) for measure in listing.measures), tuple(rows), images)
 
 
 def seeds(found: Found, line: Line) -> dict[int, Record]:
@@ -127,7 +138,7 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
 
 
 def number(record: Record, measure: str) -> float | None:
-    """One of the columns of Tables 3 and 8, such as stdev_pgd20, in percent; None if it was not measured."""
+    """One of the columns of such a table, such as stdev_pgd20, in percent; None if it was not measured."""
     return measured(record).get(measure)
 
 
@@ -145,7 +156,7 @@ def _but_seed(record: Record) -> dict[str, Any]:
 
 
 def column(measure: str, counted: Sequence[Record]) -> Column:
-    """One of the columns of Tables 3 and 8; the legend tells the recipe, or the attack, that was used."""
+    """One of the columns of such a table; the legend tells the recipe, or the attack, that was used."""
     recipe, _, attack = measure.partition("_")
     legend = ""
     for record in counted:
@@ -164,7 +175,7 @@ def _attack(short: str) -> str:
 
 
 def _row(params: Params, profile: str, listing: Listing, line: Line, record: Record | None) -> Row:
-    cells = {measure: _cell(profile, listing, line, measure, record) for measure in MEASURES}
+    cells = {measure: _cell(profile, listing, line, measure, record) for measure in listing.measures}
     if record is None:
         if line.run not in params.runs(listing.dataset):
             return Row(line.key, f"{line.run} (not in params.yaml)", cells)
@@ -195,10 +206,10 @@ def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Reco
     return Cell(published=printed, published_notes=notes, missing=missing)
 
 
-def _mean(line: Line, repeats: Mapping[int, Record]) -> Row:
+def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
     """Mean and standard deviation; nothing in a column that one of the seeds lacks, which would not be their mean."""
     cells, lost = {}, tuple(f"seed {seed}: {r.note or r.status}" for seed, r in repeats.items() if r.status != "ok")
-    for measure in MEASURES:
+    for measure in listing.measures:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]
         whole = len(there) == len(numbers)

@@ -42,10 +42,13 @@ _ORANGE, _BLUE = "#E69F00", "#0072B2"
 LOOKS = {
     "standard": Look("#4D4D4D"),
     "pgd_at": Look("#56B4E9"),
+    "adv_training": Look("#56B4E9"),  # what the preprint calls PGD-AT
     "alp": Look("#CC79A7"),
     "trades": Look("#009E73"),
     "amoc": Look(_ORANGE),
     "amoc_finetuned": Look("#D55E00"),
+    "acc_finetuned": Look("#D55E00", "s"),
+    "aca_frozen_finetuned": Look("#D55E00", "P"),
     "moco": Look(_BLUE),
     "acl": Look("#332288"),
     "aca": Look(_ORANGE),  # AMOC

@@ -16,7 +16,7 @@ from amoc.params import PROFILES
 from amoc.refusal import Refusal
 
 Count = Annotated[int, Field(ge=1)]
-Kind = Literal["evaluate", "attack"]
+Kind = Literal["evaluate", "attack", "radii"]
 
 RESULTS = Path("results")
 ROUNDING = 0.005  # stored accuracies have two decimals
@@ -118,7 +118,7 @@ class Evaluate(_Read):
 
 
 class Record(_Read):
-    """One result file: what was measured of one encoder (kind evaluate) or one model (kind attack)."""
+    """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5)."""
 
     kind: Kind
     profile: Literal[PROFILES]
@@ -185,7 +185,7 @@ def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESU
             holds something else than its path says.
     """
     file = path(kind, profile, dataset, name, results)
-    command = f"python -m stages.{kind} {profile} {dataset} {name}"
+    command = _command(kind, profile, dataset, name)
     if not file.exists():
         return absent(file, profile, command)
     record = read(file)
@@ -222,11 +222,17 @@ def compare_alike(records: Iterable[Record]) -> None:
         for what, differing, how in hows:
             other, before = first.setdefault((what, differing), (record, how))
             if how != before:
-                command = f"python -m stages.{record.kind} {record.profile} {record.dataset} {record.name}"
+                command = _command(record.kind, record.profile, record.dataset, record.name)
                 raise Refusal(
                     f"{what} of {record.name} was measured with other {differing} than that of {other.name}: "
                     f"measure again with `{command}`, or the other one"
                 )
+
+
+def _command(kind: Kind, profile: str, dataset: str, name: str) -> str:
+    """What measures it."""
+    stage, suite = ("attack", " --suite radii") if kind == "radii" else (kind, "")
+    return f"python -m stages.{stage} {profile} {dataset} {name}{suite}"
 
 
 def sentence(failure: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Table 2: every attack, in training and on the test images, from the settings in use."""
+"""Table 2, and the preprint's: every attack, in training and on the test images, from the settings in use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 from amoc.settings import TrainingAttack
 
-NAME = "table2"
 DATASET = "cifar10"
-SUITE = "table5"
+SUITES = {"table2": "table5", "v1_table2": "v1"}  # whose attacks on the test images a report lists
+TITLES = {"table2": "Table 2: attacks", "v1_table2": "Preprint, Table 2: attacks"}
 
 COLUMNS = (
     Column("attack", "Attack"),
@@ -25,11 +25,14 @@ COLUMNS = (
 RELATIVE = "the step is a share of epsilon"
 
 
-def build(params: Params, profile: str) -> Report:
-    """The attacks of the pre-training runs, of the classifiers and their early stopping, and of the suite `table5`."""
-    table = Table("Used", COLUMNS, (*_training(params, profile), *_testing(params, profile)))
-    text = page(words.stands_in(params, profile, DATASET), "# Table 2: attacks", to_markdown(table))
-    return Report(NAME, profile, text, to_csv(table), metrics(table))
+def build(params: Params, profile: str, name: str = "table2") -> Report:
+    """The attacks of the pre-training runs, of the classifiers and their early stopping, and of a suite.
+
+    name: a key of SUITES.
+    """
+    table = Table("Used", COLUMNS, (*_training(params, profile), *_testing(params, profile, SUITES[name])))
+    text = page(words.stands_in(params, profile, DATASET), f"# {TITLES[name]}", to_markdown(table))
+    return Report(name, profile, text, to_csv(table), metrics(table))
 
 
 def _training(params: Params, profile: str) -> list[Row]:
@@ -70,12 +73,12 @@ def _grouped(key: str, users: dict[str, tuple[TrainingAttack, float]], images: s
     return rows
 
 
-def _testing(params: Params, profile: str) -> list[Row]:
+def _testing(params: Params, profile: str, suite: str) -> list[Row]:
     """One row per attack of the suite."""
     test = params.data(profile).test
     everything = f"all {test}" if test else "all"
     return [
-        Row(name, name, _cells(attack.plain(), everything)) for name, attack in params.suite(profile, SUITE).items()
+        Row(name, name, _cells(attack.plain(), everything)) for name, attack in params.suite(profile, suite).items()
     ]
 
 

@@ -73,7 +73,7 @@ def images(params: Params, profile: str, dataset: str) -> str:
     """What a profile's images stand in for: 'scikit-learn digits stand in for CIFAR-10'."""
     data, title = params.data(profile), DATASETS[dataset]
     if data.source == "digits":
-        return f"scikit-learn digits stand in for {title}"
+        return f"scikit-learn digits{', upright or turned,' if dataset == 'cifar100' else ''} stand in for {title}"
     if (data.train, data.test) == (None, None):
         return title
     return f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"

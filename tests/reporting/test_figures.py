@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from amoc.params import Params
 from amoc.pretraining.variants import VARIANTS
-from amoc.reporting import table5
+from amoc.reporting import networks, table5
 from amoc.reporting.figures import COLUMN, LOOKS, Look, render
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +59,11 @@ def test_marks_stand_out_from_white(name):
 
 
 def test_every_variant_has_a_look_of_its_own_in_the_colour_of_its_query():
-    assert set(LOOKS) == {*METHODS, *VARIANTS, "aca_frozen"}
-    assert (LOOKS["aca"], LOOKS["ccc"]) == (LOOKS["amoc"], LOOKS["moco"])
-    own = [look for name, look in LOOKS.items() if name not in ("aca", "ccc")]
+    preprints = {"adv_training", "acc_finetuned", "aca_frozen_finetuned"}
+    assert set(LOOKS) == {*METHODS, *VARIANTS, "aca_frozen"} | preprints
+    assert (LOOKS["aca"], LOOKS["ccc"], LOOKS["adv_training"]) == (LOOKS["amoc"], LOOKS["moco"], LOOKS["pgd_at"])
+    assert {LOOKS[name].colour for name in preprints - {"adv_training"}} == {LOOKS["amoc_finetuned"].colour}
+    own = [look for name, look in LOOKS.items() if name not in ("aca", "ccc", "adv_training")]
     assert len(set(own)) == len(own)
     for name, variant in VARIANTS.items():
         assert LOOKS[name].colour == LOOKS["amoc" if variant.query == "adv" else "moco"].colour
@@ -108,14 +110,14 @@ import hashlib
 import sys
 from pathlib import Path
 from amoc.params import Params
-from amoc.reporting import figures, table5
-report = table5.build(Params.load(), "paper", Path({str(tmp_path)!r}))
+from amoc.reporting import figures, networks, table5
+report = networks.build(Params.load(), "paper", table5.TABLE, Path({str(tmp_path)!r}))
 print("matplotlib" in sys.modules)
 contents = figures.render(report.draw).values()
 print("matplotlib.pyplot" in sys.modules)
 print(*(hashlib.sha256(content).hexdigest() for content in contents))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    here = render(table5.build(Params.load(ROOT / "params.yaml"), "paper", tmp_path).draw)
+    here = render(networks.build(Params.load(ROOT / "params.yaml"), "paper", table5.TABLE, tmp_path).draw)
     digests = [hashlib.sha256(content).hexdigest() for content in here.values()]
     assert done.stdout.split() == ["False", "False", *digests]

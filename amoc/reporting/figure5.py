@@ -1,0 +1,182 @@
+"""Figure 5: accuracy under PGD20 over the radius of the attack, on CIFAR-10 and CIFAR-100."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amoc.params import Params
+from amoc.reporting import networks, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
+from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "figure5"
+MODELS = ("pgd_at", "alp", "trades", "amoc_finetuned")
+DATASETS = ("cifar10", "cifar100")
+ATTACKS = {"linf_pgd20": "", "linf_pgd20_peers": "_peers"}  # attack of the suite -> end of a column's key
+SUITE = "radii"
+MASKED = 5.0  # percent: what may be left at the largest radius before the attack is to be doubted
+READING = """\
+Percent of the test images still right after PGD20 of growing radius. The columns are in eighths of the epsilon that the
+networks were trained with; 0 is without attack. The picture has steps of 0.1 epsilon; steps of 0.25 epsilon, the
+peers', are below it. A curve that does not come down to about 0 would say that the attack fails, not that the network
+is robust.
+"""
+
+# inches; y counts from the top of the page
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.2, 0.06  # before the panels, between them, after them
+_ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
+_POINT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0, "linewidth": 1, "clip_on": False}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One network: accuracy in percent by eighths of epsilon; empty if it was not measured."""
+
+    model: str
+    dataset: str
+    title: str
+    record: Record | None
+
+    @property
+    def key(self) -> str:
+        """Of its row: amoc_finetuned, amoc_finetuned_cifar100."""
+        return self.model if self.dataset == DATASETS[0] else f"{self.model}_{self.dataset}"
+
+    def points(self, attack: str) -> dict[int, records.Outcome]:
+        """Eighths of epsilon -> outcome of an attack; 0 is clean."""
+        if self.record is None:
+            return {}
+        prefix = f"{attack}_eps_"
+        outcomes = self.record.measurements.get(networks.LAST, {})
+        found = {int(name.removeprefix(prefix)): o for name, o in outcomes.items() if name.startswith(prefix)}
+        return {0: outcomes["clean"], **dict(sorted(found.items()))} if found else {}
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/radii/<network>.json of the networks that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was attacked unlike the others of its data set.
+    """
+    curves = [
+        Curve(
+            model, dataset, networks.network(params, profile, dataset, model),
+            records.find("radii", profile, dataset, model, results),
+        )
+        for dataset in DATASETS
+        for model in MODELS
+        if model in params.networks(dataset)
+    ]  # fmt: skip
+    for dataset in DATASETS:
+        records.compare_alike(curve.record for curve in curves if curve.dataset == dataset and curve.record)
+    images = max((curve.record.test_images for curve in curves if curve.record), default=None)
+    eighths = [0, *params.suite_radii(SUITE)]
+    columns = tuple(
+        Column(f"eps_{count}{end}", f"{count}/8{' (0.25)' if end else ''}", ranked=True, accuracy=True)
+        for attack, end in ATTACKS.items()
+        for count in eighths
+        if count or not end
+    )
+    table = Table("Network", columns, tuple(_row(curve) for curve in curves), images)
+    numbers = metrics(table)
+    judged = narrow(CLAIMS, {NAME})
+    text = page(
+        words.stands_in(params, profile, DATASETS[0]),
+        "# Figure 5: accuracy (%) over the radius of the attack",
+        f"![Accuracy under PGD20 over its radius, {profile} profile]({NAME}.svg)",
+        *(to_markdown(_part(table, end)) for end in ATTACKS.values()),
+        READING + _doubt(curves),
+        "## What this figure alone can check",
+        verdicts.markdown(judge(judged, {NAME: numbers}), "Claim"),
+    )
+    epsilon = params.epsilon(profile).linf
+    titles = {dataset: words.DATASETS[dataset] for dataset in DATASETS}
+    subtitle = f"{profile}: {words.images(params, profile, DATASETS[0])}"
+    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, subtitle, curves, titles, epsilon))
+
+
+def _part(table: Table, end: str) -> Table:
+    """The columns of one attack."""
+    peers = ATTACKS["linf_pgd20_peers"]
+    columns = tuple(column for column in table.columns if column.key.endswith(peers) == bool(end))
+    return Table(table.corner, columns, table.rows, table.images)
+
+
+def _row(curve: Curve) -> Row:
+    cells: dict[str, Cell] = {}
+    for attack, end in ATTACKS.items():
+        for count, outcome in curve.points(attack).items():
+            cells[f"eps_{count}{end if count else ''}"] = Cell(outcome.exact, outcome.n)
+    where = "" if curve.dataset == DATASETS[0] else f", {words.DATASETS[curve.dataset]}"
+    label = f"{curve.title}{where}"
+    record = curve.record
+    if record is None:
+        return Row(curve.key, f"{label} (not measured)", _nothing(), ranked=False)
+    bad = record.status != "ok"
+    # of two data sets only the first competes: the columns are about both
+    ranked = not bad and curve.dataset == DATASETS[0]
+    return Row(curve.key, label, cells, ranked, (record.note or record.status,) if bad else ())
+
+
+def _nothing() -> dict[str, Cell]:
+    return {"eps_0": Cell(missing=NOT_MEASURED)}
+
+
+def _doubt(curves: Sequence[Curve]) -> str:
+    """Which curves do not come down."""
+    high = []
+    for curve in curves:
+        points = curve.points("linf_pgd20")
+        if points and (last := list(points.values())[-1]).exact > MASKED:
+            high.append(f"{curve.key} ({last.exact:.1f} %)")
+    return f"\n**At the largest radius more than {MASKED:g} % are left: {', '.join(high)}.**\n" if high else ""
+
+
+def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon: float) -> Figure:
+    """A panel per data set, a line per network; the radius at which they were trained is marked."""
+    figure, page = sheet(_HEIGHT, "Accuracy (%) under PGD20 over its radius", subtitle)
+    width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(titles) - _GAP
+    for place, (dataset, title) in enumerate(titles.items()):
+        left = _LEFT + place * (width + _GAP)
+        box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
+        axes = figure.add_axes(box, ylim=(0, 100))
+        page.text(left, _ABOVE - 0.08, title)
+        shown = [(curve, points) for curve in curves if (points := _percent(curve, dataset))]
+        axes.axvline(8, color=HAIR, linewidth=2, zorder=0)
+        for curve, points in shown:
+            look = LOOKS[curve.model]
+            axes.plot(list(points), list(points.values()), look.marker + "-", color=look.colour, **_POINT)
+        ticks = [0, 8, 16, 24, 32]
+        axes.set_xticks(ticks, [words.radius(epsilon * tick / 8) if tick else "0" for tick in ticks])
+        axes.set_yticks([0, 25, 50, 75, 100])
+        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT if place == 0 else "none", length=0)
+        axes.set_xlabel("radius of the attack; grey: of training", size=SMALL, color=FAINT, labelpad=2)
+        axes.grid(axis="y")
+        axes.spines[:].set_visible(False)
+        _names(axes, [curve for curve, _ in sorted(shown, key=lambda item: -item[1].get(8, 0.0))])
+    return figure
+
+
+def _percent(curve: Curve, dataset: str) -> dict[int, float]:
+    points = curve.points("linf_pgd20") if curve.dataset == dataset else {}
+    return {count: outcome.exact for count, outcome in points.items()}
+
+
+def _names(axes: Any, curves: Sequence[Curve]) -> None:
+    """In the corner above the falling curves, in the order in which they lie at the radius of training."""
+    for number, curve in enumerate(curves):
+        place = {"transform": axes.transAxes, "ha": "right", "va": "top", "size": SMALL}
+        axes.text(1.0, 0.98 - 0.1 * number, curve.title, color=LOOKS[curve.model].colour, **place)
+    if not curves:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT, size=SMALL)

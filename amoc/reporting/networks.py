@@ -1,0 +1,202 @@
+"""A table of networks under attack, with a picture: what Tables 5 and 6 and the preprint's Table 3 share.
+
+Such a table is a value, an `Attacked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import published, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.dot_plot import Entry, Panel, draw
+from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.records import Encoder, Record, UsedAttack
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+HEADINGS = {
+    "clean": "Clean",
+    "linf_pgd20": "PGD20",
+    "linf_pgd20_peers": "PGD20p",
+    "linf_deepfool": "DeepFool",
+    "linf_autoattack": "AA",
+    "l1_pgd50": "L1-PGD",
+    "l1_slide": "SLIDE",
+    "l2_pgd50": "L2-PGD",
+    "l2_pgd50_v1": "L2-PGD",
+    "l2_cw": "C&W",
+    "l2_autoattack": "AA-L2",
+}
+DRAWN = (Panel("clean", "Clean"), Panel("linf_pgd20", "PGD20"), Panel("linf_autoattack", "AutoAttack"))
+PEERS = "the peers' step: "
+PREPRINTS = "l2_pgd50_v1"  # with the preprint's step: in its own table only
+LAST, TWIN = "last", "early_stopped"
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Which networks a table has, and which attacks."""
+
+    name: str  # of the report, and of the published numbers
+    title: str
+    models: Mapping[str, str]  # key of a row -> network or encoder of params.yaml
+    columns: tuple[str, ...]  # "clean" and attacks
+    suite: str  # in which the attacks are set
+    dataset: str = "cifar10"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one row is about: a measurement of a model; record is None if the model has no result."""
+
+    key: str
+    measurement: str
+    record: Record | None
+    title: str  # what it is called without its settings
+    probe: str = ""  # recipe of a probed encoder
+
+
+def build(params: Params, profile: str, attacked: Attacked, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/attack/<model>.json of the listed models, those that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
+    """
+    name, dataset = attacked.name, attacked.dataset
+    lines = _lines(params, profile, attacked, results)
+    counted = [line.record for line in lines if line.record is not None]
+    records.compare_alike(counted)
+    images = max((record.test_images for record in counted), default=None)
+    used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
+    columns = _columns(params, profile, attacked, used)
+    comparing = profile == "paper"
+    table = Table("Model", columns, tuple(_row(line, columns, name if comparing else None) for line in lines), images)
+    numbers = metrics(table)
+    grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
+    judged = (*narrow(CLAIMS, {name}), *grounds)
+    checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
+    text = page(
+        words.stands_in(params, profile, dataset),
+        f"# {attacked.title}: accuracy (%) under attack",
+        f"![Clean, PGD20 and AutoAttack accuracy of each model, {profile} profile]({name}.svg)",
+        to_markdown(table),
+        READING + (COMPARING if comparing else ""),
+        *(checks if judged else ()),
+    )
+    title, subtitle = _title(used), f"{profile}: {words.images(params, profile, dataset)}"
+    picture = partial(draw, title, subtitle, DRAWN, _entries(lines, table.rows))
+    return Report(name, profile, text, to_csv(table), numbers, picture)
+
+
+READING = """\
+Percent of the test images still right after the attack; 12 ep, b64: epochs and batch size. **Bold** and _underscored_
+are the best and second best last epochs. An early-stopped twin is the epoch that was best on held-out
+training images, under PGD (Standard: clean); it is not ranked.
+"""
+COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+
+
+def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:
+    """In the papers' order: a whole network and below it its twin, or an encoder under its linear protocol."""
+    dataset = attacked.dataset
+    networks, runs = params.networks(dataset), params.runs(dataset)
+    lines = []
+    for key, name in attacked.models.items():
+        if name not in networks and name not in runs:
+            continue
+        record = records.find("attack", profile, dataset, name, results)
+        if name in networks:
+            title = network(params, profile, dataset, name)
+            lines += [Line(key, LAST, record, title), Line(f"{key}_{TWIN}", TWIN, record, title)]
+        else:
+            title, probe = _encoder(params, profile, dataset, name), params.attacked_probe
+            lines += [Line(key, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", probe)]
+    return lines
+
+
+def network(params: Params, profile: str, dataset: str, name: str) -> str:
+    """What a network is called: 'TRADES', 'AMOC fine-tuned'."""
+    settings = params.classifying(profile, dataset, name)
+    if settings.encoder is None:
+        return words.OBJECTIVES[settings.recipe.objective]
+    return f"{_encoder(params, profile, dataset, settings.encoder)} fine-tuned"
+
+
+def _encoder(params: Params, profile: str, dataset: str, run: str) -> str:
+    return words.encoder(params.pretraining(profile, dataset, run).plain())
+
+
+def _columns(
+    params: Params, profile: str, attacked: Attacked, used: Mapping[str, UsedAttack]
+) -> tuple[Column, ...]:
+    """The papers' columns, and what else the suite has; legends tell the attack that was used."""
+    keys = dict.fromkeys((*attacked.columns, *params.suite(profile, attacked.suite)))
+    columns = []
+    for key in keys:
+        if key == PREPRINTS and key not in attacked.columns:
+            continue
+        attack = used.get(key)
+        legend = words.attack(attack.model_dump()) if attack else ""
+        if key == "linf_pgd20_peers" and legend:
+            legend = PEERS + legend
+        columns.append(Column(key, HEADINGS.get(key, key), legend, ranked=True, accuracy=True))
+    return tuple(columns)
+
+
+def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
+    """table: whose published numbers stand beside; None for none."""
+    record, twin = line.record, line.measurement == TWIN
+    cells = {column.key: _cell(line, column.key, None if twin else table) for column in columns}
+    if twin:
+        return Row(line.key, "- early-stopped twin", cells, ranked=False)
+    if record is None:
+        return Row(line.key, f"{line.title} (not measured)", cells)
+    bad = record.status != "ok"
+    notes = (record.note or record.status,) if bad else ()
+    label = f"{line.title} ({_settings(record, line.probe)}){f', {record.status}' if bad else ''}"
+    return Row(line.key, label, cells, not bad, notes)
+
+
+def _settings(record: Record, probe: str) -> str:
+    """The epochs and batch size that were used, of the encoder and of its probe, or of the network."""
+    used = record.settings
+    if isinstance(used, Encoder):
+        probing = f" + {record.recipes[probe].epochs}" if probe in record.recipes else ""
+        return f"{used.epochs}{probing} ep, b{used.batch_size}"
+    recipe = f"{words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)} " if used.encoder else ""
+    return f"{recipe}{used.recipe.epochs} ep, b{used.recipe.batch_size}"
+
+
+def _cell(line: Line, attack: str, table: str | None) -> Cell:
+    printed = published.number(table, line.key, attack.removesuffix("_v1")) if table else None
+    notes = published.notes(table, line.key, attack) if table and printed is not None else ()
+    outcome = line.record.outcome(line.measurement, attack) if line.record else None
+    if outcome is not None:
+        return Cell(outcome.exact, outcome.n, published=printed, published_notes=notes)
+    missing = line.record.status if line.record and line.record.status != "ok" else NOT_MEASURED
+    return Cell(published=printed, published_notes=notes, missing=missing)
+
+
+def _title(used: Mapping[str, UsedAttack]) -> str:
+    """Of the picture, with the radius of its attacks once they were measured."""
+    radii = sorted({words.radius(used[panel.column].epsilon) for panel in DRAWN if panel.column in used})
+    return r"Accuracy (%) under $\ell_\infty$ attacks" + (rf", $\varepsilon$ = {', '.join(radii)}" if radii else "")
+
+
+def _entries(lines: Sequence[Line], rows: Sequence[Row]) -> tuple[Entry, ...]:
+    """The models of the picture, each with its twin; 'AMOC fine-tuned' is AMOC, and below that fine-tuned."""
+    found = {line.key: row for line, row in zip(lines, rows, strict=True)}
+    entries = []
+    for line in lines:
+        if line.measurement == LAST:
+            name, _, how = line.title.partition(" ")
+            status = line.record.status if line.record else "not measured"
+            notes = tuple(note for note in (how, status) if note not in ("", "ok"))
+            entries.append(Entry(line.key, name.rstrip(","), notes, found[line.key], found.get(f"{line.key}_{TWIN}")))
+    return tuple(entries)
+

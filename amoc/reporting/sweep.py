@@ -1,0 +1,111 @@
+"""AMOC over one of its settings, as lines: what Figures 6 and 7 share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from amoc.reporting import encoders, words
+from amoc.reporting.encoders import Found, Line
+from amoc.reporting.figures import COLUMN, FAINT, INK, LOOKS, SMALL, sheet
+from amoc.reporting.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# inches; y counts from the top of the page
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.42, 0.42  # before the panels, between them, after them
+_ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
+_ROOM = 0.15  # of the scale, for the name of a tick
+
+_ATTACKS = {"clean": "clean", "pgd20": "PGD20"}  # of a measure: what its line is called
+_POINT: dict[str, Any] = {"marker": "o", "markersize": 3.5, "markeredgewidth": 0, "linewidth": 1, "clip_on": False}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The setting that changes from line to line of a table, and how its values are laid out."""
+
+    setting: str  # key of an encoder's settings
+    title: str
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Draws the lines of a table that were measured: a panel per recipe, in it clean and PGD20 accuracy."""
+
+    title: str
+    axis: Axis
+    lines: tuple[Line, ...]
+    recipes: tuple[str, ...] = ("stdev", "adev")
+
+    def __call__(self, subtitle: str, found: Found) -> Figure:
+        figure, page = sheet(_HEIGHT, self.title, subtitle)
+        records = [record for line in self.lines if (record := found.get(line.run)) is not None]
+        numbers = [encoders.number(r, f"{recipe}_{a}") for r in records for recipe in self.recipes for a in _ATTACKS]
+        highest = max((number for number in numbers if number is not None), default=100.0)
+        width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(self.recipes) - _GAP
+        for place, recipe in enumerate(self.recipes):
+            left = _LEFT + place * (width + _GAP)
+            box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
+            axes = figure.add_axes(box, ylim=(0, 1.05 * highest))
+            page.text(left, _ABOVE - 0.08, f"{words.RECIPES[recipe]}, %")
+            self._frame(axes, records)
+            for attack, name in _ATTACKS.items():
+                self._line(axes, f"{recipe}_{attack}", name, found)
+        return figure
+
+    def value(self, record: Record) -> float:
+        """Where a record stands on the axis."""
+        return float(record.settings.model_dump()[self.axis.setting])
+
+    def _frame(self, axes: Axes, records: Sequence[Record]) -> None:
+        values = sorted({self.value(record) for record in records})
+        if self.axis.logarithmic:
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(values, self._names(values))
+        axes.set_xticks([], minor=True)
+        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT, length=0)
+        axes.set_xlabel(self.axis.title, size=SMALL, color=FAINT, labelpad=2)
+        axes.grid(axis="y")
+        axes.spines[:].set_visible(False)
+        if not records:
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT, size=SMALL)
+
+    def _names(self, values: Sequence[float]) -> list[str]:
+        """Of the ticks: 2048 is 2k; one that would touch the name before it is left out."""
+        names, last = [], -1.0
+        for value in values:
+            name = f"{value / 1024:g}k" if value >= 1024 and value % 1024 == 0 else f"{value:g}"
+            low, here, high = (log2(v) if self.axis.logarithmic else v for v in (values[0], value, values[-1]))
+            place = (here - low) / (high - low) if high > low else 0.0
+            names.append(name if last < 0 or place - last > _ROOM else "")
+            last = place if names[-1] else last
+        return names
+
+    def _line(self, axes: Axes, measure: str, name: str, found: Found) -> None:
+        """One accuracy over the setting; where there are more seeds, their mean with a bar of a standard deviation."""
+        look = LOOKS["amoc"] if measure.endswith("clean") else LOOKS["amoc_finetuned"]
+        points = []
+        for line in self.lines:
+            record = found.get(line.run)
+            number = encoders.number(record, measure) if record is not None else None
+            if record is None or number is None:
+                continue
+            points.append((self.value(record), number))
+            seeds = [encoders.number(repeat, measure) for repeat in encoders.seeds(found, line).values()]
+            there = [seed for seed in seeds if seed is not None]
+            if len(there) > 1:
+                bar = {"color": look.light.colour, "linewidth": 3, "zorder": 1, "clip_on": False}
+                middle, spread = fmean(there), stdev(there)
+                axes.plot([self.value(record)] * 2, [middle - spread, middle + spread], solid_capstyle="butt", **bar)
+        if points:
+            points.sort()
+            axes.plot(*zip(*points, strict=True), color=look.colour, **_POINT)
+            beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "size": SMALL}
+            axes.annotate(name, points[-1], color=INK, annotation_clip=False, **beside)

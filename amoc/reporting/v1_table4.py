@@ -1,0 +1,13 @@
+"""The preprint's Table 4: ACL and AMOC of long pre-training under standard and robust linear evaluation."""
+
+from __future__ import annotations
+
+from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.v1_table6 import MEASURES
+
+TABLE = Listing(
+    "v1_table4",
+    "Preprint, Table 4: ACL and AMOC, long, under the linear protocols, accuracy (%)",
+    (Line("acl", "acl_long"), Line("acc", "acc_long"), Line("aca_frozen", "aca_frozen_long")),
+    measures=MEASURES,
+)

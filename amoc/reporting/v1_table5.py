@@ -1,0 +1,85 @@
+"""The preprint's Table 5: ACL and AMOC of short and of long pre-training, fine-tuned by PGD-AT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import networks, published, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "v1_table5"
+DATASET = "cifar10"
+ROWS = {  # key -> the network whose encoder is short, and the one whose encoder is long
+    "acl_finetuned": ("acl_b256_finetuned_v1", "acl_long_finetuned_v1"),
+    "acc_finetuned": ("acc_finetuned_v1", "acc_long_finetuned_v1"),
+    "aca_frozen_finetuned": ("aca_frozen_finetuned_v1", "aca_frozen_long_finetuned_v1"),
+}
+MODELS = tuple(name for both in ROWS.values() for name in both)
+LENGTHS = ("200", "1000")  # the preprint's epochs, in the keys of columns; ours are in their headings
+ATTACKS = {"clean": "clean", "pgd20": "linf_pgd20"}
+READING = """\
+Percent of the test images classified right by the last epoch of fine-tuning; the columns say how many epochs the
+encoder had before. **Bold** and _underscored_ are the best and second best of the column.
+"""
+ACLS = "The preprint took ACL's long row from its paper; ours is fine-tuned as the others are.\n"
+COMPARING = "Below each row is what the preprint printed, and ours minus that.\n"
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/cifar10/attack/<network>.json of the networks that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
+    """
+    known = params.networks(DATASET)
+    found = {name: records.find("attack", profile, DATASET, name, results) for name in MODELS if name in known}
+    counted = [record for record in found.values() if record is not None]
+    records.compare_alike(counted)
+    rows = tuple(_row(params, profile, key, tuple(found.get(name) for name in ROWS[key])) for key in ROWS)
+    images = max((record.test_images for record in counted), default=None)
+    table = Table("Model", _columns(params, profile, counted), rows, images)
+    numbers = metrics(table)
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        "# Preprint, Table 5: after fine-tuning, accuracy (%)",
+        to_markdown(table),
+        READING + ACLS + (COMPARING if profile == "paper" else ""),
+        "## What this table alone can check",
+        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+    )
+    return Report(NAME, profile, text, to_csv(table), numbers)
+
+
+def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Column, ...]:
+    scale = params.scale(profile)
+    used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
+    columns = []
+    for length, epochs in zip(LENGTHS, (scale.short, scale.long), strict=True):
+        for short, attack in ATTACKS.items():
+            legend = words.attack(used[attack].model_dump()) if attack in used else ""
+            heading = f"{'Clean' if short == 'clean' else short.upper()}, {epochs} ep"
+            columns.append(Column(f"{short}_{length}", heading, legend, ranked=True, accuracy=True))
+    return tuple(columns)
+
+
+def _row(params: Params, profile: str, key: str, both: tuple[Record | None, ...]) -> Row:
+    """What was measured of the networks with a short and with a long encoder."""
+    cells, notes = {}, []
+    for length, record in zip(LENGTHS, both, strict=True):
+        if record is not None and record.status != "ok":
+            notes.append(f"{record.name}: {record.note or record.status}")
+        for short, attack in ATTACKS.items():
+            column = f"{short}_{length}"
+            printed = published.number(NAME, key, column) if profile == "paper" else None
+            outcome = record.outcome(networks.LAST, attack) if record is not None else None
+            missing = record.status if record is not None and record.status != "ok" else NOT_MEASURED
+            number, n = (outcome.exact, outcome.n) if outcome is not None else (None, None)
+            cells[column] = Cell(number, n, published=printed, missing=missing)
+    ours = [name for name in ROWS[key] if name in params.networks(DATASET)]
+    label = networks.network(params, profile, DATASET, ours[0]) if ours else f"{key} (not in params.yaml)"
+    return Row(key, label, cells, ranked=not notes, notes=tuple(notes))

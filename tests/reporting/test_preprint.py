@@ -1,0 +1,144 @@
+"""The preprint's tables, and Table 6: whose numbers stand in which row, and what they are compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import encoders, networks, published, table2, table5, table6, v1_table3, v1_table4, v1_table5, v1_table6
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings() -> Params:
+    return Params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def attacked(settings, made, save, tmp_path):
+    """So many of 100 images right, told by the place of the network and of the attack: 10 * place + attack."""
+
+    def write(dataset: str, models: list[str], suite: str, profile: str = "demo"):
+        for at, model in enumerate(models):
+            outcomes = {"clean": made.outcome(made.percent(10 * at + 9))}
+            for number, (name, attack) in enumerate(settings.suite(profile, suite).items()):
+                plain = attack.plain()
+                images = plain["images"] or 100
+                outcomes[name] = made.outcome("1" * (10 * at + number) + "0" * (images - 10 * at - number), plain)
+            whole = model in settings.networks(dataset)
+            ask = settings.classifying if whole else settings.pretraining
+            content = made.result(model, "attack", ask(profile, dataset, model).plain(), {"last": outcomes})
+            save(content | {"profile": profile, "dataset": dataset, "test_images": 100})
+        return tmp_path / "results"
+
+    return write
+
+
+def test_rows_are_those_that_were_published():
+    assert list(v1_table3.TABLE.models) == list(published.numbers("v1_table3"))
+    assert [line.key for line in v1_table4.TABLE.lines] == list(published.numbers("v1_table4"))
+    assert list(v1_table5.ROWS) == list(published.numbers("v1_table5"))
+    assert [line.key for line in v1_table6.TABLE.lines] == list(published.numbers("v1_table6"))
+    assert {key.removesuffix("_early_stopped") for key in table6.TABLE.models} == set(published.numbers("table6"))
+
+
+def test_columns_are_those_that_were_published():
+    row = published.numbers("v1_table3")["trades"]
+    assert [column.removesuffix("_v1") for column in v1_table3.TABLE.columns] == list(row)
+    for table in (v1_table4, v1_table6):
+        row = published.numbers(table.TABLE.name)["acc"]
+        assert [column for column in row if column != "epochs"] == list(table.TABLE.measures)
+    columns = [f"{attack}_{length}" for length in v1_table5.LENGTHS for attack in v1_table5.ATTACKS]
+    assert columns == list(published.numbers("v1_table5")["acc_finetuned"])
+
+
+def test_encoders_are_as_long_as_the_preprints(settings):
+    def length(run: str) -> int:
+        return settings.pretraining("paper", "cifar10", run).epochs
+
+    assert [length(line.run) for line in v1_table4.TABLE.lines] == [1000] * 3
+    assert [length(line.run) for line in v1_table6.TABLE.lines] == [200] * 5
+    for name, both in v1_table5.ROWS.items():
+        trained = [settings.classifying("paper", "cifar10", model) for model in both]
+        assert [length(network.encoder) for network in trained] == [200, 1000], name
+        assert {network.recipe_name for network in trained} == {"finetune_v1"}
+    short, long = (settings.classifying("paper", "cifar10", m).encoder for m in v1_table5.ROWS["acl_finetuned"])
+    assert settings.pretraining("paper", "cifar10", short).batch_size == 256
+    assert settings.pretraining("paper", "cifar10", long).batch_size == 512
+
+
+def test_frozen_means_the_preprints_bank(settings):
+    for run in ("aca_frozen", "aca_frozen_long"):
+        assert settings.pretraining("paper", "cifar10", run).bank_adv == "frozen"
+
+
+def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
+    models = list(v1_table3.TABLE.models.values())
+    report = networks.build(settings, "demo", v1_table3.TABLE, attacked("cifar10", models, "v1"))
+    assert list(report.metrics) == [
+        key for name in v1_table3.TABLE.models for key in (name, f"{name}_early_stopped")
+    ]
+    assert report.metrics["aca_frozen_finetuned"] == {
+        "clean": 39.0, "linf_pgd20": 30.0, "linf_deepfool": 31.0, "linf_autoattack": 32.0, "l1_pgd50": 33.0,
+        "l2_pgd50_v1": 34.0,
+    }  # fmt: skip
+    assert "- L2-PGD: PGD, L2 0.8, 50 steps of 0.05 epsilon\n" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (PGD-AT 12 ep, b64)" in report.markdown
+    assert settings.attack("paper", "l2_pgd50_v1").relative_step == 0.05
+    assert report.draw() is not None
+
+
+def test_the_preprints_step_stays_out_of_table5(settings, attacked):
+    report = networks.build(settings, "demo", table5.TABLE, attacked("cifar10", list(table5.MODELS), "table5"))
+    assert "l2_pgd50_v1" in settings.suite("demo", "table5")
+    assert tuple(report.metrics["trades"]) == table5.COLUMNS
+
+
+def test_table6_is_of_cifar100(settings, attacked):
+    report = networks.build(settings, "demo", table6.TABLE, attacked("cifar100", list(table5.MODELS), "table5"))
+    assert report.markdown.startswith("> **demo**: scikit-learn digits, upright or turned, stand in for CIFAR-100.")
+    assert "# Table 6: accuracy (%) under attack" in report.markdown
+    assert report.metrics["amoc_finetuned"]["clean"] == 59.0
+    with pytest.raises(Refusal, match=r"demo/cifar100/attack/standard.json is missing"):
+        networks.build(settings, "demo", table6.TABLE, ROOT / "nowhere")
+
+
+def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attacked):
+    report = v1_table5.build(settings, "demo", attacked("cifar10", list(v1_table5.MODELS), "v1"))
+    assert report.metrics["acl_finetuned"] == {
+        "clean_200": 9.0, "pgd20_200": 0.0, "clean_1000": 19.0, "pgd20_1000": 10.0
+    }  # fmt: skip
+    assert report.metrics["aca_frozen_finetuned"]["pgd20_1000"] == 50.0
+    assert "| Clean, 40 ep |" in report.markdown and "PGD20, 80 ep" in report.markdown
+    assert "AMOC of 200 epochs, fine-tuned, beats ACL of 1000" in report.markdown
+
+
+def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, tmp_path):
+    for build, table in (
+        (lambda profile: v1_table5.build(settings, profile, tmp_path), "v1_table5"),
+        (lambda profile: networks.build(settings, profile, v1_table3.TABLE, tmp_path), "v1_table3"),
+        (lambda profile: encoders.build(settings, profile, v1_table4.TABLE, tmp_path), "v1_table4"),
+    ):
+        numbers = [number for row in published.numbers(table).values() for name, number in row.items() if name != "epochs"]
+        assert all(f" {number:.2f} " in build("paper").markdown for number in numbers), table
+        assert not any(f" {number:.2f} " in build("small").markdown for number in numbers), table
+
+
+def test_a_network_that_went_wrong_is_named(settings, attacked, made, save, tmp_path):
+    results = attacked("cifar10", list(v1_table5.MODELS), "v1")
+    own = settings.classifying("demo", "cifar10", "acc_finetuned_v1").plain()
+    save(made.result("acc_finetuned_v1", "attack", own, {}, status="nan", note="diverged", test_images=100))
+    report = v1_table5.build(settings, "demo", results)
+    assert report.metrics["acc_finetuned"]["clean_200"] is None
+    assert "acc_finetuned_v1: diverged" in report.markdown
+
+
+def test_table2_of_the_preprint_lists_its_suite(settings):
+    report = table2.build(settings, "paper", "v1_table2")
+    assert report.name == "v1_table2" and report.markdown.count("# Preprint, Table 2: attacks") == 1
+    assert {"linf_deepfool", "l2_pgd50_v1"} <= report.metrics.keys() and "l2_cw" not in report.metrics
+    assert report.metrics["l2_pgd50_v1"]["step"] == 0.05
