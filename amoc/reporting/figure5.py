@@ -34,7 +34,7 @@ is robust.
 """
 
 # inches; y counts from the top of the page
-_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.2, 0.06  # before the panels, between them, after them
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.24, 0.16  # before the panels, between them, after them
 _ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
 _POINT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0, "linewidth": 1, "clip_on": False}
 
@@ -157,7 +157,7 @@ def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon
         for curve, points in shown:
             look = LOOKS[curve.model]
             axes.plot(list(points), list(points.values()), look.marker + "-", color=look.colour, **_POINT)
-        ticks = [0, 8, 16, 24, 32]
+        ticks = [0, 8, 16, 32]
         axes.set_xticks(ticks, [words.radius(epsilon * tick / 8) if tick else "0" for tick in ticks])
         axes.set_yticks([0, 25, 50, 75, 100])
         axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT if place == 0 else "none", length=0)

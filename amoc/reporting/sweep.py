@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # inches; y counts from the top of the page
-_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.42, 0.42  # before the panels, between them, after them
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.44, 0.38  # before the panels, between them, after them
 _ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
 _ROOM = 0.15  # of the scale, for the name of a tick
 
@@ -55,7 +55,7 @@ class Curves:
             box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
             axes = figure.add_axes(box, ylim=(0, 1.05 * highest))
             page.text(left, _ABOVE - 0.08, f"{words.RECIPES[recipe]}, %")
-            self._frame(axes, records)
+            self._frame(axes, records, FAINT if place == 0 else "none")
             for attack, name in _ATTACKS.items():
                 self._line(axes, f"{recipe}_{attack}", name, found)
         return figure
@@ -64,13 +64,14 @@ class Curves:
         """Where a record stands on the axis."""
         return float(record.settings.model_dump()[self.axis.setting])
 
-    def _frame(self, axes: Axes, records: Sequence[Record]) -> None:
+    def _frame(self, axes: Axes, records: Sequence[Record], scale: str) -> None:
+        """scale: colour of the numbers beside it."""
         values = sorted({self.value(record) for record in records})
         if self.axis.logarithmic:
             axes.set_xscale("log", base=2)
         axes.set_xticks(values, self._names(values))
         axes.set_xticks([], minor=True)
-        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT, length=0)
+        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=scale, length=0)
         axes.set_xlabel(self.axis.title, size=SMALL, color=FAINT, labelpad=2)
         axes.grid(axis="y")
         axes.spines[:].set_visible(False)
@@ -90,7 +91,7 @@ class Curves:
 
     def _line(self, axes: Axes, measure: str, name: str, found: Found) -> None:
         """One accuracy over the setting; where there are more seeds, their mean with a bar of a standard deviation."""
-        look = LOOKS["amoc"] if measure.endswith("clean") else LOOKS["amoc_finetuned"]
+        look = LOOKS["amoc"].light if measure.endswith("clean") else LOOKS["amoc"]
         points = []
         for line in self.lines:
             record = found.get(line.run)
