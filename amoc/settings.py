@@ -244,6 +244,9 @@ class Pretraining(Settings):
     views: Views
     model: Model
     epsilon: Radius  # Linf
+    # A run may say it, as a switch (reports/switches). Settings that do not say it are recorded without it, as before
+    # there was such a setting.
+    zero_init_last: Annotated[bool, Field(exclude_if=lambda on: not on)] = False  # residual blocks start as identities
 
     @model_validator(mode="after")
     def _check_warmup(self) -> Pretraining:

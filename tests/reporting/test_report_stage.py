@@ -45,7 +45,7 @@ def test_a_table_of_settings_starts_without_numpy(tmp_path, name):
     assert done.stdout.strip() == "False"
 
 
-PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in ("table5", "figure3", "fast")}
+PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in ("table5", "figure3", "fast", "switches")}
 
 
 @pytest.mark.parametrize("name", get_args(Name))

@@ -43,6 +43,7 @@ STAGES = (
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
     *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
     *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
+    "reports/switches@demo",
     *("reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
