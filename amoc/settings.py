@@ -470,3 +470,16 @@ class Evaluate(Settings):
 
     batch_size: Count
     seed: Seed
+
+
+class Embedding(Settings):
+    """How features are put into a plane (t-SNE), and how their separability is measured.
+
+    perplexity: of t-SNE. images: test images in the plane, at most; seed: of their choice, and of t-SNE.
+    neighbours: training images that vote on a test image's class.
+    """
+
+    perplexity: Positive
+    images: Batch
+    seed: Seed
+    neighbours: Count

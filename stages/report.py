@@ -13,8 +13,8 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "switches", "claims",
-    "all_claims",
+    "table2", "table3", "table4", "table5", "table7", "table8", "figure2", "figure3", "precision", "fast", "switches",
+    "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -60,6 +60,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import table7
 
             return table7.build(params, profile)
+        case "figure2":
+            from amoc.reporting import figure2
+
+            return figure2.build(params, profile)
         case "figure3":
             from amoc.reporting import figure3
 

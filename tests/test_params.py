@@ -531,6 +531,11 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("suites.table5", "linf_pgd20", '"linf_pgd20"', f"a list of some of {ATTACKS}"),
     ("evaluate", None, "null", "a mapping"),
     ("evaluate.batch_size", 0, "0", FROM_1),
+    ("embedding", None, "null", "a mapping"),
+    ("embedding.perplexity", 0, "0", ABOVE_0),
+    ("embedding.images", 1, "1", FROM_2),
+    ("embedding.seed", 1.0, "1.0", SEED),
+    ("embedding.neighbours", 0, "0", FROM_1),
 ]
 
 
@@ -635,7 +640,8 @@ def test_a_key_that_is_a_number_is_unknown():
 @pytest.mark.parametrize(
     "key",
     [
-        "profile", "evaluate", "profiles.small", "profiles.demo.scale", "profiles.demo.data.test",
+        "profile", "evaluate", "embedding", "embedding.neighbours",
+        "profiles.small", "profiles.demo.scale", "profiles.demo.data.test",
         "profiles.demo.model.width", "pretrain.amoc.seed", "pretrain.amoc.views.blur.sigma", "recipes.stdev.attack",
         "pretrain.acl.optimizer.layerwise", "pretrain.acl.normalisation",
         "classifiers.cifar10.trades.encoder", "early_stopping.images", "attacks.linf_pgd20.relative_step",

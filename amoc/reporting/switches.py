@@ -43,7 +43,7 @@ CHOICES = (
     Choice(
         "aca_frozen",
         "bank_adv",
-        "refilled in the journal (Algorithm 1); in the preprint, which calls that AMOC, the initial noise",
+        "refilled in the journal (Algorithm 1); the preprint's ACA keeps its initial noise",
         "both, as two methods; the command for AMOC is the refilled one",
     ),
     Choice("amoc_enqueue_before", "enqueue", "after the loss and the momentum update (Algorithm 1)", "before the loss"),
