@@ -27,6 +27,7 @@ from amoc.settings import (
     Classifying,
     Data,
     EarlyStopping,
+    Embedding,
     Engine,
     Epsilon,
     Evaluate,
@@ -44,7 +45,7 @@ DATASETS = ("cifar10", "cifar100")
 
 _SECTIONS = (
     "profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites",
-    "evaluate", "attacked_probe", "profiles",
+    "evaluate", "attacked_probe", "embedding", "profiles",
 )  # fmt: skip
 _PROFILE_SECTIONS = ("data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks")
 _SUITES = ("probe", "table5", "early_stopped")  # that stages ask for; there may be more
@@ -127,7 +128,7 @@ class Params:
                     self.classifying(profile, dataset, name)
             for suite in {**dict.fromkeys(_SUITES), **self._section("suites")}:
                 self.suite(profile, suite)
-        _ = self.evaluate, self.attacked_probe
+        _ = self.evaluate, self.attacked_probe, self.embedding
 
     # ---- what is asked for
 
@@ -149,6 +150,10 @@ class Params:
     @cached_property
     def evaluate(self) -> Evaluate:
         return self._resolve(Evaluate, self._layer("evaluate"))
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        return self._resolve(Embedding, self._layer("embedding"))
 
     def data(self, profile: str) -> Data:
         return self._resolve(Data, self._layer("profiles", profile, "data"))

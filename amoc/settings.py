@@ -244,6 +244,9 @@ class Pretraining(Settings):
     views: Views
     model: Model
     epsilon: Radius  # Linf
+    # A run may say it, as a switch (reports/switches). Settings that do not say it are recorded without it, as before
+    # there was such a setting.
+    zero_init_last: Annotated[bool, Field(exclude_if=lambda on: not on)] = False  # residual blocks start as identities
 
     @model_validator(mode="after")
     def _check_warmup(self) -> Pretraining:
@@ -467,3 +470,16 @@ class Evaluate(Settings):
 
     batch_size: Count
     seed: Seed
+
+
+class Embedding(Settings):
+    """How features are put into a plane (t-SNE), and how their separability is measured.
+
+    perplexity: of t-SNE. images: test images in the plane, at most; seed: of their choice, and of t-SNE.
+    neighbours: training images that vote on a test image's class.
+    """
+
+    perplexity: Positive
+    images: Batch
+    seed: Seed
+    neighbours: Count

@@ -14,8 +14,9 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure3", "figure5", "figure6", "figure7",
-    "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "claims", "all_claims",
+    "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure5", "figure6",
+    "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "switches",
+    "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -69,6 +70,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import table7
 
             return table7.build(params, profile)
+        case "figure2":
+            from amoc.reporting import figure2
+
+            return figure2.build(params, profile)
         case "figure3":
             from amoc.reporting import figure3
 
@@ -81,6 +86,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import fast
 
             return fast.build(params, profile)
+        case "switches":
+            from amoc.reporting import switches
+
+            return switches.build(params, profile)
         case "claims" | "all_claims":
             from amoc.reporting import claims_report
 

@@ -234,6 +234,27 @@ def test_a_method_that_extends_another_comes_after_it():
     assert lineage("amoc") == ["amoc"]
 
 
+def test_a_switch_that_no_method_says_is_recorded_by_the_runs_that_say_it():
+    """Results from before there was such a setting are those of runs that do not say it."""
+    params = Params.load(FILE)
+    plain = {run: params.pretraining("small", "cifar10", run).plain() for run in ("amoc", "acl", "amoc_zero_init")}
+    assert {run: each.get("zero_init_last") for run, each in plain.items()} == {
+        "amoc": None, "acl": None, "amoc_zero_init": True
+    }  # fmt: skip
+    assert plain["amoc_zero_init"] == plain["amoc"] | {"zero_init_last": True}
+    assert refusal(changed(("runs.cifar10.amoc_zero_init.zero_init_last", "yes"))) == (
+        'runs.cifar10.amoc_zero_init.zero_init_last is "yes", allowed is true or false'
+    )
+
+
+def test_the_official_run_is_the_official_codes():
+    """Its choices where the papers leave one; the bank that moves and the rest are ours too."""
+    params = Params.load(FILE)
+    ours, official = (params.pretraining("paper", "cifar10", run).plain() for run in ("amoc", "amoc_official"))
+    assert official == ours | {"enqueue": "before", "attack_key": "noisy"}
+    assert params.engine("paper", "cifar10", "amoc_official").precision == "float32"
+
+
 def test_an_encoder_may_have_an_engine_of_its_own():
     params = Params(changed(("runs.cifar10.amoc_b64.engine", {"precision": "bfloat16", "threads": 3})))
     params.check()
@@ -510,6 +531,11 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("suites.table5", "linf_pgd20", '"linf_pgd20"', f"a list of some of {ATTACKS}"),
     ("evaluate", None, "null", "a mapping"),
     ("evaluate.batch_size", 0, "0", FROM_1),
+    ("embedding", None, "null", "a mapping"),
+    ("embedding.perplexity", 0, "0", ABOVE_0),
+    ("embedding.images", 1, "1", FROM_2),
+    ("embedding.seed", 1.0, "1.0", SEED),
+    ("embedding.neighbours", 0, "0", FROM_1),
 ]
 
 
@@ -531,11 +557,11 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
         ("runs.cifar10.amoc.optimizer", {"lr": 0}, f"runs.cifar10.amoc.optimizer.lr is 0, allowed is {ABOVE_0}"),
         ("profiles.small.pretrain.amoc", {"lr": 1, "optimizer": {"lr": "fast"}},
          "unknown key profiles.small.pretrain.amoc.lr, allowed are method, epochs, batch_size, temperature, "
-         "seed, attack, optimizer, projector, views, variant, branch, bank_length, lambda, key_momentum, bank_adv, "
-         "enqueue, attack_key, attack_mode"),
+         "seed, attack, optimizer, projector, views, zero_init_last, variant, branch, bank_length, lambda, "
+         "key_momentum, bank_adv, enqueue, attack_key, attack_mode"),
         ("profiles.small.pretrain.acl", {"variant": "aca"},
          "unknown key profiles.small.pretrain.acl.variant, allowed are method, epochs, batch_size, "
-         "temperature, seed, attack, optimizer, projector, views, form, branch, normalisation"),
+         "temperature, seed, attack, optimizer, projector, views, zero_init_last, form, branch, normalisation"),
         ("profiles.small.pretrain.every.optimizer", {"lr": []},
          f"profiles.small.pretrain.every.optimizer.lr is [], allowed is {ABOVE_0}"),
         ("profiles.demo.pretrain.acl", {"optimizer": {"final_lr": "low"}},
@@ -614,7 +640,8 @@ def test_a_key_that_is_a_number_is_unknown():
 @pytest.mark.parametrize(
     "key",
     [
-        "profile", "evaluate", "profiles.small", "profiles.demo.scale", "profiles.demo.data.test",
+        "profile", "evaluate", "embedding", "embedding.neighbours",
+        "profiles.small", "profiles.demo.scale", "profiles.demo.data.test",
         "profiles.demo.model.width", "pretrain.amoc.seed", "pretrain.amoc.views.blur.sigma", "recipes.stdev.attack",
         "pretrain.acl.optimizer.layerwise", "pretrain.acl.normalisation",
         "classifiers.cifar10.trades.encoder", "early_stopping.images", "attacks.linf_pgd20.relative_step",

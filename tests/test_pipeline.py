@@ -23,7 +23,8 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    claims_report, fast, figure3, figure6, figure7, precision, table3, table4, table8, v1_table4, v1_table6
+    claims_report, fast, figure2, figure3, figure6, figure7, precision, switches, table3, table4, table8, v1_table4,
+    v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
@@ -39,6 +40,7 @@ CODE = {  # the code that stages other than fingerprints depend on
     "data": {"amoc/datasets.py"},
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
     "numerics": {"amoc/pretraining/numerics.py"},
+    "embed": {"amoc/evaluating/embedding.py"},
     "reports/fast": {"amoc/reporting", "stages/report.py", "amoc/pretraining/passes.py"},
 }
 REPORTS = {"amoc/reporting", "stages/report.py"}
@@ -181,6 +183,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "table3": ("evaluate/{}.json", set(table3.TABLE.runs)),
         "table4": ("pretrain/{}.clock.json", set(table4.RUNS)),
         "table8": ("evaluate/{}.json", set(table8.TABLE.runs)),
+        "figure2": ("embed/{}.json", set(figure2.RUNS)),
         "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
         "figure6": ("evaluate/{}.json", set(figure6.TABLE.runs)),
         "figure7": ("evaluate/{}.json", set(figure7.TABLE.runs)),
@@ -188,6 +191,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "v1_table6": ("evaluate/{}.json", set(v1_table6.TABLE.runs)),
         "fast": ("evaluate/{}.json", set(fast.STUDY.runs)),
         "precision": ("evaluate/{}.json", set(precision.STUDY.runs)),
+        "switches": ("evaluate/{}.json", set(switches.STUDY.runs)),
         "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
         "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
     }
@@ -198,7 +202,7 @@ def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
     for report, (file, runs) in runs_of_reports(params).items():
         stage = graph.stages[f"reports/{report}@{graph.profile}"]
         folder = f"results/{graph.profile}/cifar10"
-        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/")
+        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/", f"{folder}/embed/")
         expected = {f"{folder}/{file.format(run)}" for run in runs}
         assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report
         assert runs <= set(params.runs("cifar10")), report
@@ -237,13 +241,14 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
-        "table3": 13, "table4": 5, "table8": 9, "figure3": 15, "figure6": 6, "figure7": 10, "v1_table4": 3, "v1_table6": 5,
-        "fast": 16, "precision": 4, "claims": 4, "all_claims": 45,
+        "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10, "v1_table4": 3,
+        "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "claims": 4, "all_claims": 45,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}
     assert encoders(graph.needs("reports/figure5")) == {("cifar10", "amoc"), ("cifar100", "amoc")}
-    assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
+    for report in ("table4", "figure2"):
+        assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs(f"reports/{report}"))
     assert len(graph.stages) <= 260  # DVC does nothing with 240 in 3 s; writing the lock entries is quadratic
 
 
@@ -386,6 +391,12 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
                 for attack, outcome in outcomes.items():
                     expected = None if attack == "clean" else params.attack(profile, attack).plain()
                     hold(name, f"attack {attack} of {measured}", outcome["attack"], expected)
+        if match := re.fullmatch(r"results/(\w+)/(\w+)/embed/(\w+)\.json", name):
+            result = read_json(project / name)
+            hold(name, "settings", result["settings"], params.pretraining(*match.groups()).plain())
+            hold(name, "embedding", result["embedding"], params.embedding.plain())
+            for behaviour, found in result["fingerprints"].items():
+                hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
     return said
 
 
@@ -446,6 +457,25 @@ def test_a_result_of_other_settings_is_found(consistent, leaf, value, sentence):
     (consistent / "params.yaml").write_text(json.dumps(tiny.changed(raw, leaf, value)), encoding="utf-8")
     (said,) = disagreements(consistent, committed)
     assert f"results/demo/cifar10/evaluate/amoc.json: {sentence}" in said
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value", "sentence"), [(("embedding", "seed"), 2, "embedding is"), DISAGREEMENTS["profile"]]
+)
+def test_features_of_other_settings_are_found(consistent, leaf, value, sentence):
+    params, name = Params.load(consistent / "params.yaml"), "results/demo/cifar10/embed/amoc.json"
+    (consistent / "results/demo/cifar10/evaluate/amoc.json").unlink()
+    settings, fingerprints = params.pretraining("demo", "cifar10", "amoc").plain(), {"amoc": "0" * 32}
+    result = {"settings": settings, "embedding": params.embedding.plain(), "fingerprints": fingerprints}
+    write_json(consistent / name, result)
+    lock = {"stages": {"embed": {"outs": [{"path": name, "md5": digest(consistent / name)}]}}}
+    write_json(consistent / "dvc.lock", lock)
+    (said,) = disagreements(consistent, {name})
+    assert said == f"{name}: fingerprint amoc is '{'0' * 32}', not None"
+    raw = YAML(typ="safe").load((consistent / "params.yaml").read_text(encoding="utf-8"))
+    (consistent / "params.yaml").write_text(json.dumps(tiny.changed(raw, leaf, value)), encoding="utf-8")
+    said, _ = disagreements(consistent, {name})
+    assert f"{name}: {sentence}" in said
 
 
 def test_a_result_of_another_lock_or_fingerprint_is_found(consistent):

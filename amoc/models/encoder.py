@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import timm
 import torch
+from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from amoc.engine.generators import drawing_from
@@ -27,7 +28,8 @@ def resnet(architecture: str, width: int) -> nn.Module:
     channels = (width, 2 * width, 4 * width, 8 * width)
     try:
         # timm fixes a plain stem at 64 channels; a deep stem has twice stem_width, and it is replaced anyway.
-        # zero_init_last is off in the official code, and timm would skip it silently for norms without a weight.
+        # zero_init_last is off in the official code, and timm would skip it silently for norms without a weight; who
+        # wants it calls `zero_last_norms`.
         network = timm.create_model(
             architecture, num_classes=0, channels=channels, stem_type="deep", stem_width=width // 2,
             norm_layer=DualBatchNorm2d, zero_init_last=False,
@@ -65,3 +67,16 @@ def fresh_encoder(model: Model, mean: Sequence[float], std: Sequence[float], gen
     """An encoder with weights drawn from the generator; the global generator stays as it was."""
     with drawing_from(generator):
         return Encoder(model.architecture, model.width, mean, std).to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def zero_last_norms(encoder: Encoder) -> None:
+    """Start every residual block as its shortcut: the last norm's weights are 0, in both branches, and in place.
+
+    Goyal et al. (2017), section 5.1; timm's own start of a ResNet, and not the official AMOC's.
+    """
+    for block in encoder.modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
+            last.clean.weight.zero_()
+            last.adv.weight.zero_()

@@ -21,7 +21,7 @@ from amoc.engine.device import autocast
 from amoc.engine.generators import generator, reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
-from amoc.models.encoder import Encoder, fresh_encoder
+from amoc.models.encoder import Encoder, fresh_encoder, zero_last_norms
 from amoc.models.norm import branch, mode
 from amoc.pretraining.acl import ACL
 from amoc.pretraining.amoc import AMOC
@@ -55,6 +55,8 @@ def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[floa
     if settings.normalisation == "imagenet":
         mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     encoder = fresh_encoder(settings.model, mean, std, generator(settings.seed, "weights"))
+    if settings.zero_init_last:
+        zero_last_norms(encoder)
     return METHODS[settings.method](encoder, settings, generator(settings.seed, "method"))
 
 

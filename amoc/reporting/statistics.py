@@ -88,6 +88,41 @@ def least_effect_size(pairs: int, p: float) -> float:
     return float(student.ppf(1 - p / 2, pairs - 1)) / math.sqrt(pairs)
 
 
+def blocked_deviation(rows: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """What varies once what a row does to all of its values, and a column to all of its, is taken away.
+
+    The residual standard deviation of a design in randomised blocks, of r rows and c columns, and its (r - 1)(c - 1)
+    degrees of freedom. Means of rows differ with the standard error deviation * sqrt(2 / c).
+
+    Args:
+        rows: at least two, each with the same columns, at least two: ways to do something, each on the same seeds.
+
+    Raises:
+        ValueError: fewer rows or columns than that, or rows of different length.
+    """
+    count, width = len(rows), len(rows[0]) if rows else 0
+    if count < 2 or width < 2 or any(len(row) != width for row in rows):
+        raise ValueError(f"blocks need two rows and columns at least, not rows of {[len(row) for row in rows]}")
+    across, down = [fmean(row) for row in rows], [fmean(column) for column in zip(*rows, strict=True)]
+    whole, freedom = fmean(across), (count - 1) * (width - 1)
+    left = (
+        value - mean - of_column + whole
+        for row, mean in zip(rows, across, strict=True)
+        for value, of_column in zip(row, down, strict=True)
+    )
+    return math.sqrt(sum(one * one for one in left) / freedom), freedom
+
+
+def least_difference(deviation: float, freedom: int, values: int, p: float) -> float:
+    """The difference of two means of so many values from which on Student's t-test gives less than p, two-sided.
+
+    t(1 - p / 2; freedom) * deviation * sqrt(2 / values), in the unit of the deviation.
+    """
+    from scipy.stats import t as student
+
+    return float(student.ppf(1 - p / 2, freedom)) * deviation * math.sqrt(2 / values)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction of m p-values, in the order given.
 

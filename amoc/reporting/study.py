@@ -1,6 +1,6 @@
 """A study: encoders that differ in one thing, each with a few seeds, beside a baseline and its spread between seeds.
 
-What `reports/fast` and `reports/precision` share. Which encoders it has is a value, a `Study`.
+What `reports/fast`, `reports/precision` and `reports/switches` share. Which encoders it has is a value, a `Study`.
 """
 
 from __future__ import annotations

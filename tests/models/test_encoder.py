@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from amoc.models.encoder import Encoder, fresh_encoder, resnet
+from amoc.models.encoder import Encoder, fresh_encoder, resnet, zero_last_norms
 from amoc.models.norm import DualBatchNorm2d, branch, same
 from amoc.refusal import Refusal
 from amoc.settings import Model
@@ -100,6 +100,22 @@ def test_no_norm_starts_at_zero():
         for one in (norm.clean, norm.adv):
             assert torch.equal(one.weight, torch.ones_like(one.weight))
             assert torch.equal(one.bias, torch.zeros_like(one.bias))
+
+
+@pytest.mark.parametrize(("architecture", "last"), [("resnet18", "bn2"), ("resnet50", "bn3")])
+def test_blocks_can_start_as_their_shortcuts(architecture, last, generator):
+    """Only the last norm of a block loses its weights, and what the block computes is then its shortcut, rectified."""
+    encoder = Encoder(architecture, 4, MEAN, STD).eval()
+    before = {key: tensor.clone() for key, tensor in encoder.state_dict().items()}
+    zero_last_norms(encoder)
+    changed = {key for key, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert changed == {key for key in before if re.search(rf"layer\d\.\d\.{last}\.(clean|adv)\.weight$", key)}
+    assert not any(encoder.state_dict()[key].any() for key in changed)
+    block = encoder.backbone.layer2[0]
+    inputs = torch.randn(2, block.conv1.in_channels, 8, 8, generator=generator)
+    for name in ("clean", "adv"):
+        with branch(encoder, name), torch.no_grad():
+            assert torch.equal(block(inputs), torch.relu(block.downsample(inputs)))
 
 
 def test_stem_starts_as_the_other_convolutions(generator):

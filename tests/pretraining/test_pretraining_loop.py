@@ -214,6 +214,20 @@ def test_projector_and_both_banks_have_random_numbers_of_their_own(settings):
     assert not torch.isclose(clean, adversarial).any(dim=1).any()
 
 
+@pytest.mark.parametrize("method", ["amoc", "acl"])
+def test_blocks_start_as_their_shortcuts_where_the_settings_say_so(method, tiny, tiny_acl, monkeypatch):
+    """In the key encoder too, which is a copy; all else starts as it does without."""
+    monkeypatch.setattr("amoc.models.encoder.resnet", resnet)  # the small one has no blocks
+    settings = tiny("aca") if method == "amoc" else tiny_acl("ds")
+    plain, zeroed = (
+        build_method(settings.model_copy(update={"zero_init_last": on}), MEAN, STD).state_dict() for on in (False, True)
+    )
+    differ = {name for name in plain if not torch.equal(plain[name], zeroed[name])}
+    assert len(differ) == (2 if method == "amoc" else 1) * 8 * 2  # encoders, blocks, branches
+    assert all(name.endswith((".bn2.clean.weight", ".bn2.adv.weight")) for name in differ)
+    assert not any(zeroed[name].any() for name in differ)
+
+
 def test_same_seed_same_bytes_other_seed_other_run(settings, train):
     one, curve = train(settings, epochs=1)[:2]
     torch.rand(3)  # moves the global generator

@@ -45,7 +45,9 @@ def test_a_table_of_settings_starts_without_numpy(tmp_path, name):
     assert done.stdout.strip() == "False"
 
 
-DRAWN = ("table5", "table6", "figure3", "figure5", "figure6", "figure7", "v1_table3", "fast")
+DRAWN = (
+    "table5", "table6", "figure2", "figure3", "figure5", "figure6", "figure7", "v1_table3", "fast", "switches"
+)  # fmt: skip
 PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in DRAWN}
 
 
@@ -66,6 +68,7 @@ def test_a_report_is_written_and_printed(tmp_path, name):
         (["table5", "demo"], "attack/standard.json is missing"),
         (["table3", "demo"], "evaluate/moco.json is missing"),
         (["table4", "demo"], "pretrain/acl_b256.clock.json is missing: run `dvc repro`, or only `python -m stages.p"),
+        (["figure2", "demo"], "embed/acl.json is missing: run `dvc repro`, or only `python -m stages.embed"),
         (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),

@@ -9,9 +9,11 @@ import pytest
 from scipy import stats
 
 from amoc.reporting.statistics import (
+    blocked_deviation,
     compare,
     effect_size,
     holm,
+    least_difference,
     least_effect_size,
     least_wilcoxon_p,
     paired_t_test,
@@ -54,6 +56,31 @@ def test_wilcoxon_leaves_equal_pairs_out():
 def test_effect_size_is_mean_over_standard_deviation():
     d = np.subtract(AMOC, ACL)
     assert effect_size(AMOC, ACL) == pytest.approx(d.mean() / d.std(ddof=1), rel=1e-12)
+
+
+def test_blocks_leave_what_a_least_squares_fit_leaves():
+    """Of a mean, a term for each row and one for each column."""
+    rows = np.array([AMOC, ACL, [75.0, 76.1, 74.2, 75.5, 74.9]])
+    design = [[1.0, i == 1, i == 2, *(j == k for k in range(1, 5))] for i in range(3) for j in range(5)]
+    _, (squares,), _, _ = np.linalg.lstsq(np.array(design, dtype=float), rows.ravel(), rcond=None)
+    deviation, freedom = blocked_deviation(rows.tolist())
+    assert freedom == 15 - 7
+    assert deviation == pytest.approx(math.sqrt(squares / freedom), rel=1e-9)
+    same_in_each_row = [[1.0, 2.0, 4.0], [11.0, 12.0, 14.0]]
+    assert blocked_deviation(same_in_each_row) == (pytest.approx(0, abs=1e-12), 2)
+
+
+@pytest.mark.parametrize("rows", [[], [[1.0, 2.0]], [[1.0], [2.0]], [[1.0, 2.0], [1.0, 2.0, 3.0]]])
+def test_blocks_need_two_rows_and_columns(rows):
+    with pytest.raises(ValueError, match="blocks need two rows and columns"):
+        blocked_deviation(rows)
+
+
+def test_two_rows_in_blocks_are_a_paired_test():
+    """At the limit the paired t-test gives exactly p."""
+    limit = least_difference(*blocked_deviation([AMOC, ACL]), values=5, p=0.05)
+    shift = limit - (np.mean(AMOC) - np.mean(ACL))
+    assert paired_t_test([value + shift for value in AMOC], ACL)[1] == pytest.approx(0.05, rel=1e-9)
 
 
 def test_compare_gathers_them():

@@ -145,6 +145,7 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         ("data demo cifar99", "the data set is 'cifar99', allowed is one of cifar10, cifar100"),
         ("classify demo cifar10 amoc", "classifiers.cifar10 has no amoc.*standard, amoc_finetuned"),
         ("attack demo cifar10 amok", "has no amok"),
+        ("embed demo cifar10 amok", "runs.cifar10 has no amok"),
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
         ("report table5 demo table2", "table5 reads results, not the reports table2"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
@@ -153,6 +154,18 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
 )
 def test_names_and_options(refused, words, sentence):
     refused(words, sentence)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("perplexity", 24, "embedding.perplexity is 24, allowed is less than the 24 images drawn"),
+        ("neighbours", 65, "embedding.neighbours is 65, allowed is at most 64, the training images"),
+    ],
+)
+def test_a_plane_of_too_few_images(refused, key, value, sentence):
+    put("embedding", key, value=value)()
+    refused("embed demo cifar10 amoc", sentence)
 
 
 def test_a_gpu_that_is_not_there(refused, monkeypatch):

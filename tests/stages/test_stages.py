@@ -37,12 +37,14 @@ STAGES = (
     *("pretrain-acl@demo-cifar10-acl", "evaluate@demo-cifar10-acl"),
     *("pretrain-cheaper@demo-cifar10-amoc_half", "evaluate@demo-cifar10-amoc_half"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco", "numerics@demo-cifar10-amoc"),
+    *("embed@demo-cifar10-amoc", "embed@demo-cifar10-acl", "reports/figure2@demo"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
     *("reports/table2@demo", "reports/table3@demo", "reports/table4@demo", "reports/table5@demo"),
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
     *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
     *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
+    "reports/switches@demo",
     *("reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
@@ -155,7 +157,8 @@ def test_another_run_elsewhere_gives_the_same_bytes(built, tmp_path):
     """In another folder; clock files aside."""
     again = Built(tmp_path)
     for name in ("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "evaluate@demo-cifar10-amoc",
-                 "finetune@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"):  # fmt: skip
+                 "embed@demo-cifar10-amoc", "finetune@demo-cifar10-amoc_finetuned",
+                 "attack-probed@demo-cifar10-amoc"):  # fmt: skip
         again.run(name)
     for name in set().union(*again.written.values()):
         if not name.endswith(".clock.json"):

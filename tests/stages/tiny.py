@@ -35,6 +35,7 @@ def settings() -> Raw:
         if "steps" in attack:
             attack["steps"] = 2
     raw["evaluate"]["batch_size"] = 5
+    raw["embedding"]["perplexity"] = 5.0
 
     demo = raw["profiles"]["demo"]
     demo["data"] = {"source": "digits", "train": 64, "test": 24}

@@ -1,0 +1,198 @@
+"""Figure 2: t-SNE of the features of ACL and AMOC, and how separable the classes are in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from amoc.engine.files import read_json
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.embedding_plot import Panel, draw
+from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting.records import Encoder
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "figure2"
+DATASET = "cifar10"
+RUNS = ("acl", "acl_long", "amoc", "amoc_long")  # a panel each, in the journal's order
+_WIDTH = 120  # of running text
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Embedding(BaseModel):
+    """How the features were put into a plane and measured."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    perplexity: Finite
+    images: Count
+    seed: int
+    neighbours: Count
+
+
+class Embedded(BaseModel):
+    """What `stages.embed` wrote. labels, x and y: a number for each image in the plane."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    profile: str
+    dataset: str
+    run: str
+    source: str
+    settings: Encoder
+    fingerprints: dict[str, str]
+    embedding: Embedding
+    train_images: Count
+    test_images: Count
+    classes: list[str]
+    status: Literal["ok", "collapsed", "nan"]
+    knn: Annotated[float, Field(ge=0, le=100)] | None
+    silhouette: Annotated[float, Field(ge=-1, le=1)] | None
+    labels: list[Annotated[int, Field(ge=0)]]
+    x: list[Finite]
+    y: list[Finite]
+
+    @model_validator(mode="after")
+    def _check(self) -> Embedded:
+        if not len(self.labels) == len(self.x) == len(self.y):
+            raise ValueError(f"there are {len(self.labels)} labels, {len(self.x)} x and {len(self.y)} y")
+        if len(self.labels) > self.test_images:
+            raise ValueError(f"{len(self.labels)} images are drawn, but there are {self.test_images} test images")
+        if max(self.labels, default=0) >= len(self.classes):
+            raise ValueError(f"labels has {max(self.labels)}, but there are {len(self.classes)} classes")
+        return self
+
+
+Found = Mapping[str, Embedded | None]  # run -> its features; None if they were not measured
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/embed/<run>.json of ACL and AMOC, short and long.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was made otherwise than another.
+    """
+    found = {run: find(profile, run, results) for run in RUNS if run in params.runs(DATASET)}
+    alike(found)
+    names = {run: _name(params, profile, run, one) for run, one in found.items()}
+    rows = tuple(_row(run, names[run], one) for run, one in found.items())
+    counted = [one for one in found.values() if one is not None]
+    table = Table("Encoder", columns(counted), rows, max((one.test_images for one in counted), default=None))
+    numbers = metrics(table)
+    text = page(
+        words.stands_in(params, profile, DATASET, networks=False),
+        "# Figure 2: t-SNE of features",
+        f"![features of ACL and AMOC in a plane, {profile} profile]({NAME}.svg)",
+        to_markdown(table),
+        told(counted[0]) if counted else "Nothing is measured: `python -m stages.embed` does it.\n",
+        "## What this figure alone can check",
+        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+    )
+    subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
+    panels = [_panel(names[run], one) for run, one in found.items()]
+    drawing = partial(draw, "t-SNE of features of test images", subtitle, panels)
+    return Report(NAME, profile, text, to_csv(table), numbers, drawing)
+
+
+def find(profile: str, run: str, results: Path = records.RESULTS) -> Embedded | None:
+    """The features of an encoder; None if they were not measured in a profile other than the demo.
+
+    Raises:
+        Refusal: they are missing in the demo, or the file is broken, or holds something else than its path says.
+    """
+    file = results / profile / DATASET / "embed" / f"{run}.json"
+    command = f"python -m stages.embed {profile} {DATASET} {run}"
+    if not file.exists():
+        return records.absent(file, profile, command)
+    try:
+        found = Embedded.model_validate(read_json(file))
+    except ValidationError as failure:
+        raise Refusal(f"{file} is broken: {records.sentence(failure)}; make it again with `{command}`") from None
+    for key, expected in (("profile", profile), ("dataset", DATASET), ("run", run)):
+        if (said := getattr(found, key)) != expected:
+            raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
+    return found
+
+
+def alike(found: Found) -> None:
+    """Panels are compared only where they are of the same images, measured in the same way.
+
+    Raises:
+        Refusal: two of them differ; the sentence names both, and the command that makes one again.
+    """
+    measured = [one for one in found.values() if one is not None]
+    for one in measured[1:]:
+        first, command = measured[0], f"python -m stages.embed {one.profile} {one.dataset} {one.run}"
+        if _how(one) != _how(first):
+            raise Refusal(
+                f"features of {one.run} were embedded with other settings or images than those of {first.run}: "
+                f"make them again with `{command}`, or the other ones"
+            )
+
+
+def _how(one: Embedded) -> tuple[object, ...]:
+    return one.embedding, one.source, one.train_images, one.test_images, one.classes
+
+
+def columns(counted: list[Embedded]) -> tuple[Column, ...]:
+    """Their legends tell the settings used."""
+    knn = silhouette = ""
+    if counted:
+        knn = (
+            f"test images whose class has most votes of their {counted[0].embedding.neighbours} nearest training images"
+        )
+        silhouette = "by the test images' classes, from -1 to 1: how much nearer the own class is than the next one"
+    return (
+        Column("knn", "kNN", knn, ranked=True, accuracy=True),
+        Column("silhouette", "Silhouette", silhouette, digits=4, ranked=True),
+    )
+
+
+def told(one: Embedded) -> str:
+    """How it was done, and what it can say."""
+    shown = len(one.labels) or min(one.embedding.images, one.test_images)
+    whole = "all" if shown == one.test_images else f"{shown} of the {one.test_images}, drawn with seed"
+    drawn = whole if shown == one.test_images else f"{whole} {one.embedding.seed}, the same in each panel"
+    sentences = (
+        f"Features of clean images in eval mode, before the projector, through the norms that an encoder is evaluated "
+        f"with, each divided by its length. Both numbers are of all {one.test_images} test images in the space of the "
+        f"features, the neighbours among {one.train_images} training images. In the plane are the test images "
+        f"({drawn}): t-SNE with perplexity {one.embedding.perplexity:g}, started from the principal components, seed "
+        f"{one.embedding.seed}.",
+        "In such a plane, near means alike; distances between groups, their sizes and places mean nothing, and another "
+        "seed or perplexity gives another plane. What is claimed is judged by the numbers alone, each of one encoder.",
+    )
+    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
+
+
+def _name(params: Params, profile: str, run: str, one: Embedded | None) -> str:
+    """'AMOC (200 ep, b256)': the settings that were used, or that are to be."""
+    plain = one.settings.model_dump() if one else params.pretraining(profile, DATASET, run).plain()
+    return f"{words.encoder(plain)} ({plain['epochs']} ep, b{plain['batch_size']})"
+
+
+def _row(run: str, name: str, one: Embedded | None) -> Row:
+    if one is None:
+        return Row(run, f"{name[:-1]}, not measured)", {"knn": Cell(), "silhouette": Cell()})
+    bad = one.status != "ok"
+    cells = {"knn": Cell(one.knn, one.test_images), "silhouette": Cell(one.silhouette)}
+    return Row(run, name + (f", {one.status}" if bad else ""), cells, not bad)
+
+
+def _panel(name: str, one: Embedded | None) -> Panel:
+    if one is None:
+        return Panel(name, "", (), (), (), ())
+    numbers = f"kNN {one.knn:.1f} %, silhouette {one.silhouette:.3f}" if one.knn is not None else ""
+    note = numbers.replace("-", "\N{MINUS SIGN}")
+    return Panel(name, note, tuple(one.classes), tuple(one.labels), tuple(one.x), tuple(one.y), one.status)
