@@ -13,7 +13,8 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "claims", "all_claims"
+    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "peers", "claims",
+    "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -71,6 +72,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import fast
 
             return fast.build(params, profile)
+        case "peers":
+            from amoc.reporting import peers
+
+            return peers.build(params, profile)
         case "claims" | "all_claims":
             from amoc.reporting import claims_report
 

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
-from amoc.reporting import claims_report, fast, figure3, precision, table3, table4, table8
+from amoc.reporting import claims_report, fast, figure3, peers, precision, table3, table4, table8
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
 from stages import fingerprint
@@ -181,6 +181,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
         "fast": ("evaluate/{}.json", set(fast.STUDY.runs)),
         "precision": ("evaluate/{}.json", set(precision.STUDY.runs)),
+        "peers": ("evaluate/{}.peers.json", set(peers.TABLE.runs)),
         "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
         "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
     }
@@ -229,11 +230,12 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
-        "table3": 13, "table4": 5, "table8": 9, "figure3": 15, "fast": 16, "precision": 4, "claims": 4, "all_claims": 30
+        "table3": 13, "table4": 5, "table8": 9, "figure3": 15, "fast": 16, "precision": 4, "peers": 6, "claims": 4,
+        "all_claims": 30,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {"amoc"}
     assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
-    assert len(graph.stages) <= 240  # so many do nothing in 3 s; writing their lock entries is quadratic, beyond that minutes
+    assert len(graph.stages) <= 240  # so many do nothing in 3 s; writing their lock entries is quadratic: then minutes
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
@@ -361,7 +363,7 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             said.append(f"{name} is committed, but it is not there")
             continue
         hold(name, "its md5", digest(project / name), md5[name])
-        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)\.json", name):
+        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)(?:\.(?!clock)\w+)?\.json", name):
             profile, dataset, key = match.groups()
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining

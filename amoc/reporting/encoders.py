@@ -1,4 +1,4 @@
-"""A table of encoders under the linear protocols: what Tables 3 and 8 share. Such a table is a value, a `Listing`."""
+"""A table of encoders: what Tables 3 and 8 and that of the peers' protocols share. It is a value, a `Listing`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from amoc.params import Params
+from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
@@ -46,6 +46,8 @@ class Listing:
     caption: str = ""
     call: Callable[[Mapping[str, Any]], str] = words.encoder  # settings of an encoder -> what its row is called
     dataset: str = "cifar10"
+    measures: tuple[str, ...] = MEASURES  # the columns: a protocol and an attack, or clean
+    protocols: str = PROBES  # which list of params.yaml they are of
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
         Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
             no repeat of the run that it should repeat.
     """
-    found = find(params, profile, listing.dataset, listing.runs, results)
+    found = find(params, profile, listing.dataset, listing.runs, results, listing.protocols)
     table = tabulate(params, profile, listing, found)
     numbers = metrics(table)
     repeated = any(row.key.endswith(MEAN) for row in table.rows)
@@ -80,14 +82,16 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
     return Report(listing.name, profile, text, to_csv(table), numbers)
 
 
-def find(params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path) -> dict[str, Record | None]:
+def find(
+    params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path, protocols: str = PROBES
+) -> dict[str, Record | None]:  # fmt: skip
     """The records of those runs that params.yaml has, checked to be comparable.
 
     Raises:
         Refusal: see `build`.
     """
     known = params.runs(dataset)
-    found = {run: records.find("evaluate", profile, dataset, run, results) for run in runs if run in known}
+    found = {run: records.find("evaluate", profile, dataset, run, results, protocols) for run in runs if run in known}
     records.compare_alike(record for record in found.values() if record is not None)
     return found
 
@@ -100,9 +104,9 @@ def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Ta
         rows.append(_row(params, profile, listing, line, found.get(line.run)))
         repeats = seeds(found, line)
         if len(repeats) > 1:
-            rows.append(_mean(line, repeats))
+            rows.append(_mean(listing, line, repeats))
     images = max((record.test_images for record in counted), default=None)
-    return Table("Encoder", tuple(column(measure, counted) for measure in MEASURES), tuple(rows), images)
+    return Table("Encoder", tuple(column(measure, counted) for measure in listing.measures), tuple(rows), images)
 
 
 def seeds(found: Found, line: Line) -> dict[int, Record]:
@@ -127,12 +131,12 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
 
 
 def number(record: Record, measure: str) -> float | None:
-    """One of the columns of Tables 3 and 8, such as stdev_pgd20, in percent; None if it was not measured."""
+    """A column, such as stdev_pgd20, in percent; None if it was not measured."""
     return measured(record).get(measure)
 
 
 def measured(record: Record) -> dict[str, float | None]:
-    """Every linear protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
+    """Every protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
     return {
         f"{recipe}_{attack.removeprefix('linf_')}": outcome.exact
         for recipe, outcomes in record.measurements.items()
@@ -145,15 +149,16 @@ def _but_seed(record: Record) -> dict[str, Any]:
 
 
 def column(measure: str, counted: Sequence[Record]) -> Column:
-    """One of the columns of Tables 3 and 8; the legend tells the recipe, or the attack, that was used."""
+    """A column; the legend tells the recipe, or the attack, that was used."""
     recipe, _, attack = measure.partition("_")
     legend = ""
     for record in counted:
         outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
         if outcome is not None and used is not None:
             training = words.OBJECTIVES.get(used.objective, used.objective)
-            linear = f"a linear layer on the frozen encoder, {training} training, {used.epochs} epochs"
-            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else linear
+            what = "a linear layer on the frozen encoder" if used.train == "head" else "the whole network"
+            trained = f"{what}, {training} training, {used.epochs} epochs"
+            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else trained
             break
     return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 
@@ -164,7 +169,7 @@ def _attack(short: str) -> str:
 
 
 def _row(params: Params, profile: str, listing: Listing, line: Line, record: Record | None) -> Row:
-    cells = {measure: _cell(profile, listing, line, measure, record) for measure in MEASURES}
+    cells = {measure: _cell(profile, listing, line, measure, record) for measure in listing.measures}
     if record is None:
         if line.run not in params.runs(listing.dataset):
             return Row(line.key, f"{line.run} (not in params.yaml)", cells)
@@ -195,10 +200,10 @@ def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Reco
     return Cell(published=printed, published_notes=notes, missing=missing)
 
 
-def _mean(line: Line, repeats: Mapping[int, Record]) -> Row:
+def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
     """Mean and standard deviation; nothing in a column that one of the seeds lacks, which would not be their mean."""
     cells, lost = {}, tuple(f"seed {seed}: {r.note or r.status}" for seed, r in repeats.items() if r.status != "ok")
-    for measure in MEASURES:
+    for measure in listing.measures:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]
         whole = len(there) == len(numbers)

@@ -67,6 +67,7 @@ def test_a_report_is_written_and_printed(tmp_path, name):
         (["table4", "demo"], "pretrain/acl_b256.clock.json is missing: run `dvc repro`, or only `python -m stages.p"),
         (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
+        (["peers", "demo"], "evaluate/moco.peers.json is missing"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),
     ],
 )
