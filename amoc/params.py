@@ -1,7 +1,7 @@
 """params.yaml -> validated settings. The one place that knows how a run's settings are merged; no torch here.
 
 Order, the later wins: the paper's settings of the method, recipe or attack; the profile's; the run's own; then the
-profile's scale.
+profile's scale. A method or recipe that extends another comes after it, in the paper's part and in the profile's.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ PROFILES = ("demo", "small", "paper")
 DATASETS = ("cifar10", "cifar100")
 
 _SECTIONS = (
-    "profile", "pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites",
-    "evaluate", "attacked_probe", "embedding", "profiles",
+    "profile", "pretrain", "runs", "recipes", "probes", "protocols", "classifiers", "early_stopping", "attacks",
+    "suites", "evaluate", "attacked_probe", "embedding", "profiles",
 )  # fmt: skip
 _PROFILE_SECTIONS = ("data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks")
 _SUITES = ("probe", "table5", "early_stopped")  # that stages ask for; there may be more
+PROBES = "probes"  # what the linear protocols that every encoder gets are called where others can be asked for
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -58,6 +59,11 @@ class _Layer(NamedTuple):
 
     where: str
     values: dict
+
+
+def _without(layer: _Layer, key: str) -> _Layer:
+    """What the layer says besides this key."""
+    return _Layer(layer.where, {name: value for name, value in layer.values.items() if name != key})
 
 
 def merge(*layers: dict) -> dict:
@@ -128,6 +134,10 @@ class Params:
                     self.classifying(profile, dataset, name)
             for suite in {**dict.fromkeys(_SUITES), **self._section("suites")}:
                 self.suite(profile, suite)
+            for name in self._names("protocols"):
+                if name == PROBES:
+                    raise self._refusal("a name in protocols", name, "any but this: the key probes has those")
+                self.protocols(profile, name)
         _ = self.evaluate, self.attacked_probe, self.embedding
 
     # ---- what is asked for
@@ -146,6 +156,18 @@ class Params:
     def attacked_probe(self) -> str:
         """The linear protocol under which an encoder itself is attacked with the suite of Table 5."""
         return self._one_of(self.raw["attacked_probe"], self.probes, "attacked_probe")
+
+    def protocols(self, profile: str, name: str) -> tuple[dict[str, Recipe], dict[str, Attack]]:
+        """Ways to judge an encoder, by name, in order, and what attacks the networks that they give.
+
+        name: "probes", attacked with the suite `probe`, or a list of `protocols`, attacked with the suite of its name.
+        """
+        if name == PROBES:
+            recipes, suite = self.probes, "probe"
+        else:
+            recipes = self._list(self._at("protocols", name), self._names("recipes"), f"protocols.{name}")
+            suite = name
+        return {recipe: self.recipe(profile, recipe) for recipe in recipes}, self.suite(profile, suite)
 
     @cached_property
     def evaluate(self) -> Evaluate:
@@ -192,8 +214,7 @@ class Params:
         A method that extends another comes after it, in the paper's part and in the profile's. Where the method says
         so, its learning rate is for its batch size, and changes with that.
         """
-        where, said = self._layer("runs", dataset, run)
-        own = _Layer(where, {key: value for key, value in said.items() if key != "engine"})
+        own = _without(self._layer("runs", dataset, run), "engine")
         method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
         bases = [self._layer("pretrain", name) for name in lineage(method)]
         changes = self._changes(profile, "pretrain", *lineage(method))
@@ -229,16 +250,29 @@ class Params:
         return self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
 
     def recipe(self, profile: str, name: str) -> Recipe:
-        """Settings of a recipe; a profile that changes its epochs moves its milestones in proportion."""
-        paper, shared = self._layer("recipes", name), {"epsilon": self.epsilon(profile).linf}
-        base = self._resolve(Recipe, paper, shared=shared)  # complete by itself
-        layers = self._changes(profile, "recipes", name)
+        """Settings of a recipe; a profile that changes its epochs moves its milestones in proportion.
+
+        A recipe that extends another comes after it, in the paper's part and in the profile's.
+        """
+        names, shared = self._extended(name), {"epsilon": self.epsilon(profile).linf}
+        papers = [_without(self._layer("recipes", each), "extends") for each in names]
+        base = self._resolve(Recipe, *papers, shared=shared, what=papers[-1].where)  # complete by itself
+        layers = self._changes(profile, "recipes", *names)
         changes, derived = merge(*(layer.values for layer in layers)), {}
         if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
             moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
             derived["milestones"] = sorted({min(milestone, epochs - 1) for milestone in moved} - {0})
-        what = f"{paper.where} in profile {profile}"
-        return self._resolve(Recipe, paper, *layers, derived=derived, shared=shared, what=what)
+        what = f"{papers[-1].where} in profile {profile}"
+        return self._resolve(Recipe, *papers, *layers, derived=derived, shared=shared, what=what)
+
+    def _extended(self, name: str) -> list[str]:
+        """The recipe, after those that it extends, which come before it in the file: no circle can be written."""
+        own = self._layer("recipes", name).values
+        if "extends" not in own:
+            return [name]
+        earlier = self._names("recipes")
+        earlier = earlier[: earlier.index(name)]
+        return [*self._extended(self._one_of(own["extends"], earlier, f"recipes.{name}.extends")), name]
 
     def classifying(self, profile: str, dataset: str, name: str) -> Classifying:
         """Settings of a whole network."""

@@ -46,10 +46,10 @@ def main(
     data = datasets.read(data_path)
     find = network_and_twin if model in params.networks(dataset) else probed_encoder
     subject = find(params, profile, dataset, model, suite)
-    suites = {name: {key: attack.plain() for key, attack in chosen.items()} for name, chosen in subject.suites.items()}
+    known = {name: {key: attack.plain() for key, attack in chosen.items()} for name, chosen in subject.suites.items()}
     identity = {
         "data": digest(data_path), "files": [digest(path) for path in subject.files], "probes": list(subject.recipes),
-        "suites": suites, "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
+        "suites": known, "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
     }  # fmt: skip
 
     chosen = device(engine)
@@ -90,6 +90,15 @@ def main(
         print(f"{title}: {doubt}")
 
 
+def suites(params: Params, profile: str, dataset: str, model: str, suite: str) -> dict[str, dict[str, Attack]]:
+    """What attacks an encoder's head or a network's last epoch, and its twin, which gets what both suites have."""
+    attacks = params.suite(profile, suite)
+    if model not in params.networks(dataset):
+        return {"last": attacks}
+    fewer = params.suite(profile, "early_stopped")
+    return {"last": attacks, "early_stopped": {name: attack for name, attack in fewer.items() if name in attacks}}
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is attacked: each network by its key in the result, its attacks, the files read and what they tell."""
@@ -103,15 +112,13 @@ class Subject:
 
 
 def network_and_twin(params: Params, profile: str, dataset: str, model: str, suite: str) -> Subject:
-    """A whole network; its twin gets what both suites have."""
+    """A whole network and its twin."""
     files = [paths.classifier(profile, dataset, model), paths.classifier(profile, dataset, model, twin=True)]
     (network, about), (twin, _) = (load_classifier(path) for path in files)
-    attacks, fewer = params.suite(profile, suite), params.suite(profile, "early_stopped")
-    common = {name: attack for name, attack in fewer.items() if name in attacks}
     settings = about["settings"]
     return Subject(
         networks={"last": network, "early_stopped": twin},
-        suites={"last": attacks, "early_stopped": common},
+        suites=suites(params, profile, dataset, model, suite),
         files=files,
         about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
         undefended=settings["encoder"] is None and settings["recipe"]["objective"] == "standard",
@@ -128,7 +135,7 @@ def probed_encoder(params: Params, profile: str, dataset: str, run: str, suite: 
         raise Refusal(f"{files[1]} has no head of {probe}, only of {', '.join(heads)}: run stages.evaluate again")
     return Subject(
         networks={"last": Classifier(encoder, heads[probe], about["branch"]).eval()},
-        suites={"last": params.suite(profile, suite)},
+        suites=suites(params, profile, dataset, run, suite),
         files=files,
         about=about | {"fingerprints": probed["fingerprints"] | paths.fingerprints("evaluate")},
         recipes={probe: probed["recipes"][probe]},

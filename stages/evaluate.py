@@ -1,11 +1,16 @@
-"""python -m stages.evaluate PROFILE DATASET RUN: linear probes -> results/<profile>/<dataset>/evaluate/<run>.json."""
+"""python -m stages.evaluate PROFILE DATASET RUN: protocols -> results/<profile>/<dataset>/evaluate/<run>.json."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
 
 import torch
+import typer
 
 from amoc import datasets
 from amoc.augment import to_float
@@ -13,78 +18,126 @@ from amoc.classifying.loop import passes, train_classifier
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
-from amoc.engine.device import describe, device
+from amoc.engine.device import compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
-from amoc.engine.interruption import interruptible
+from amoc.engine.interruption import Interrupted, Stop, interruptible
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
+from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
-from amoc.models.files import save_heads
+from amoc.models.files import load_classifier, save_classifier, save_heads
 from amoc.models.heads import linear_head
-from amoc.params import Params
+from amoc.params import PROBES, Params
+from amoc.settings import Attack, Recipe
 from stages import command, paths, pretrained
 from stages.results import doubts, record
 
 
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
+    protocols: Annotated[str, typer.Option(help="A key of `protocols` in params.yaml, or probes.")] = PROBES,
     output: command.OutputOption = None, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
-    """Train each linear head on the frozen encoder and attack what comes out."""
+    """Train each linear head on the frozen encoder, or a copy of the whole network, and attack what comes out.
+
+    Other protocols than the probes have <run>.<protocols> in the names of their files.
+    """
     params = Params.load()
     engine = params.engine(profile, dataset, run)
-    recipes, suite = {name: params.recipe(profile, name) for name in params.probes}, params.suite(profile, "probe")
-    where = paths.outputs(output, trial=False)
+    recipes, suite = params.protocols(profile, protocols)
+    where, key = paths.outputs(output, trial=False), paths.by(run, protocols)
     data_path, encoder_path = paths.data(profile, dataset), paths.encoder(profile, dataset, run)
-    encoder, about, seed = pretrained.load(params, profile, dataset, run)
+    encoder, origin, seed = pretrained.load(params, profile, dataset, run)
     data = datasets.read(data_path)
-    about["fingerprints"] |= paths.fingerprints("classify", "evaluate")
+    about = origin | {"fingerprints": origin["fingerprints"] | paths.fingerprints("classify", "evaluate")}
     identity = {
         "data": digest(data_path), "encoder": digest(encoder_path), "engine": engine.plain(),
         "fingerprints": about["fingerprints"],
     }  # fmt: skip
+    attacks = {"suite": {name: a.plain() for name, a in suite.items()}, "evaluate": params.evaluate.plain()}
+    names = {"profile": profile, "dataset": dataset, "run": run}
 
     chosen = device(engine)
     train, train_labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     test_labels = torch.from_numpy(data.test.labels).to(chosen)
-    clock, title = Clock(), f"evaluate {profile} {dataset} {run}"
+    clock, title = Clock(), f"evaluate {profile} {dataset} {key}"
     cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
-    needed = sum(passes(recipe, len(train), None) for recipe in recipes.values())
-    needed += len(recipes) * passes_of_attacks(suite, len(test), data.classes)
-    announce(title, needed, cost, chosen, anyway)
+    announce(title, needed(recipes, suite, len(train), len(test), data.classes), cost, chosen, anyway)
 
     heads, measured, checkpoints = {}, {}, []
     with interruptible() as stop, clock.phase("total"), ExitStack() as held:
         for name, recipe in recipes.items():
             own = {**identity, "recipe": recipe.plain()}
-            checkpoints.append(held.enter_context(Checkpoint(f"{title} {name}".replace(" ", "-"), own)))
-            classifier = Classifier(encoder, linear_head(encoder.features, data.classes), about["branch"]).to(chosen)
+            training, attacking = (
+                held.enter_context(Checkpoint(f"{title} {part}".replace(" ", "-"), known))
+                for part, known in ((name, own), (f"{name} attacked", own | attacks))
+            )
+            checkpoints += [training, attacking]
+            trunk = encoder if recipe.train == "head" else deepcopy(encoder)  # the other protocols need it as it is
+            classifier = Classifier(trunk, linear_head(encoder.features, data.classes), about["branch"]).to(chosen)
+            if recipe.train == "all":
+                compile_in_place(chosen, engine, trunk)
             trained = train_classifier(
                 classifier, recipe, train, train_labels, seed=seed, device=chosen, precision=engine.precision,
-                early_stopping=None, checkpoint=checkpoints[-1], stop=stop, clock=clock, title=f"{title} {name}",
+                early_stopping=None, checkpoint=training, stop=stop, clock=clock, title=f"{title} {name}",
             )  # fmt: skip
-            heads[name] = classifier.head
-            with clock.phase(f"attack {name}"):
-                found = measure(classifier.eval(), test, test_labels, suite, **params.evaluate.plain())
+            if recipe.train == "head":
+                heads[name] = classifier.head
+            else:  # into its file first, which rounds: what is measured is what is kept
+                path = where / paths.classifier(profile, dataset, f"{key}.{name}")
+                told = {"recipe": recipe.plain(), "engine": engine.plain(), "encoder": origin, "seed": seed}
+                told |= {"fingerprints": about["fingerprints"], "status": trained.status, "epoch": len(trained.curve)}
+                save_classifier(path, classifier, {**names, **told})
+                classifier = load_classifier(path)[0].to(chosen)
+            attack = partial(measure, classifier.eval(), test, test_labels, suite, **params.evaluate.plain())
+            found = _resumed(attack, attacking, stop, clock, f"attack {name}")
             measured[name] = found if trained.status == "ok" else _broken(found)
             print(f"{title} {name}: {measured[name]}", flush=True)
 
         plain = {name: recipe.plain() for name, recipe in recipes.items()}
-        names = {"profile": profile, "dataset": dataset, "run": run}
-        told = {**names, "recipes": plain, "fingerprints": about["fingerprints"]}
-        save_heads(where / paths.heads(profile, dataset, run), heads, told)
-        result = record("evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured)
-        write_json(where / paths.result("evaluate", profile, dataset, run), result)
-        write_json(where / paths.clock("evaluate", profile, dataset, run), {**clock.plain(), **describe(chosen)})
+        if heads:
+            told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
+            save_heads(where / paths.heads(profile, dataset, key), heads, {**names, **told})
+        result = record(
+            "evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured, protocols=protocols
+        )
+        write_json(where / paths.result("evaluate", profile, dataset, key), result)
+        write_json(where / paths.clock("evaluate", profile, dataset, key), {**clock.plain(), **describe(chosen)})
         for checkpoint in checkpoints:
             checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")
 
 
+def needed(
+    recipes: Mapping[str, Recipe], suite: Mapping[str, Attack], train: int, test: int, classes: int
+) -> float:  # fmt: skip
+    """Encoder passes of one image that training by each recipe and attacking the outcomes takes at most."""
+    training = sum(passes(recipe, train, None) for recipe in recipes.values())
+    return training + len(recipes) * passes_of_attacks(suite, test, classes)
+
+
+def _resumed(attack: Any, checkpoint: Checkpoint, stop: Stop, clock: Clock, phase: str) -> Measurement:
+    """What attacks find, from where the checkpoint left off; it is saved after each batch.
+
+    Raises Interrupted: `stop` was requested, and the state is saved.
+    """
+
+    def save(reached: State) -> None:
+        checkpoint.save({"saved": reached, "clock": clock.state()})
+        if stop.requested:
+            raise Interrupted(stop.signal)
+
+    state = checkpoint.load()
+    if state is not None:
+        clock.restore(state["clock"])
+    with clock.phase(phase):
+        return attack(saved=state and state["saved"], save=save)
+
+
 def _broken(found: Measurement) -> Measurement:
-    """What was found of a head whose training did not come to its end."""
+    """What was found of a network whose training did not come to its end."""
     return replace(found, status="nan", doubts=["the loss of the probe ceased to be finite", *found.doubts])
 
 

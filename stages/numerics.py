@@ -16,6 +16,7 @@ from amoc.params import Params
 from amoc.pretraining.loop import build_method
 from amoc.pretraining.numerics import BATCHES, PATHS, STEPS, WARM_UP, errors
 from amoc.pretraining.passes import passes
+from amoc.settings import Pretraining
 from stages import command, paths
 
 
@@ -32,8 +33,7 @@ def main(
     method = build_method(settings, data.mean, data.std).to(chosen)
     pixels = torch.from_numpy(data.train.pixels)
     cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size]).to(chosen))
-    images = (WARM_UP + len(PATHS) * (STEPS + BATCHES)) * settings.batch_size  # compiling takes minutes more
-    announce(f"numerics {profile} {dataset} {run}", images * passes(settings), cost, chosen, anyway)
+    announce(f"numerics {profile} {dataset} {run}", needed(settings), cost, chosen, anyway)
     found = errors(settings, pixels, chosen, data.mean, data.std)
     path = where / paths.result("numerics", profile, dataset, run)
     write_json(path, {
@@ -45,6 +45,11 @@ def main(
         said = (f"{what} {error:.2g}" for what, error in asdict(each).items() if error is not None)
         print(f"{name}: {', '.join(said)}")
     print(path)
+
+
+def needed(settings: Pretraining) -> float:
+    """Encoder passes of one image; compiling takes minutes more."""
+    return (WARM_UP + len(PATHS) * (STEPS + BATCHES)) * settings.batch_size * passes(settings)
 
 
 if __name__ == "__main__":

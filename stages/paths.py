@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amoc.engine.files import digest
+from amoc.params import PROBES
 from amoc.refusal import Refusal
 
 FINGERPRINTS = ("amoc", "amoc_cheaper", "acl", "classify", "evaluate")
@@ -23,6 +24,11 @@ def encoder(profile: str, dataset: str, run: str) -> Path:
 def heads(profile: str, dataset: str, run: str) -> Path:
     """The linear heads of an encoder, one per protocol."""
     return Path("models", profile, dataset, f"{run}.heads.safetensors")
+
+
+def by(run: str, protocols: str) -> str:
+    """What files about an encoder under other protocols than the probes are called: moco.peers."""
+    return run if protocols == PROBES else f"{run}.{protocols}"
 
 
 def classifier(profile: str, dataset: str, model: str, twin: bool = False) -> Path:

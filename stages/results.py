@@ -6,7 +6,7 @@ from typing import Any
 
 from amoc.datasets import Dataset
 from amoc.evaluating.measurement import Measurement
-from amoc.params import Params
+from amoc.params import PROBES, Params
 
 STATUSES = ("ok", "collapsed", "nan")  # the worst last
 
@@ -14,18 +14,21 @@ STATUSES = ("ok", "collapsed", "nan")  # the worst last
 def record(
     kind: str, params: Params, profile: str, name: str, data: Dataset, *,
     about: dict[str, Any], recipes: dict[str, dict[str, Any]], measured: dict[str, Measurement],
+    protocols: str = PROBES,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything reproducible about a measurement, and nothing else: no times, paths or hosts.
 
     Args:
         about: settings, fingerprints and status of what was measured, as its file of weights tells them.
-        recipes: settings of the linear protocols that an encoder was measured under, by name.
+        recipes: settings of the protocols that an encoder was measured under, by name.
+        protocols: what the list of them is called in params.yaml.
     """
+    listed = {} if protocols == PROBES else {"protocols": protocols}
     statuses = [about["status"], *(measurement.status for measurement in measured.values())]
     return {
         "kind": kind, "profile": profile, "dataset": data.name, "name": name, "source": data.source,
         "train_images": len(data.train.labels), "test_images": len(data.test.labels),
-        "settings": about["settings"], "recipes": recipes, "evaluate": params.evaluate.plain(),
+        **listed, "settings": about["settings"], "recipes": recipes, "evaluate": params.evaluate.plain(),
         "fingerprints": about["fingerprints"],
         "status": max(statuses, key=STATUSES.index), "note": "; ".join(doubts(measured)),
         "measurements": {key: measurement.outcomes for key, measurement in measured.items()},

@@ -136,7 +136,12 @@ def test_the_paper_profile_is_the_paper():
         "finetune": (100, (40, 60), 5e-4, 6), "finetune_v1": (40, (30, 35), 5e-4, None),
         "standard": (164, (82, 123), 2e-4, None), "pgd_at": (200, (102, 154), 2e-4, None),
         "alp": (200, (102, 154), 2e-4, 0.5), "trades": (76, (75,), 2e-4, 6),
+        "slf": (25, (15, 20), 2e-4, None), "alf": (25, (10, 20), 2e-4, None), "aff": (25, (15, 20), 2e-4, 6),
     }  # fmt: skip
+    assert recipes["slf"] == recipes["stdev"]
+    alf, aff = recipes.pop("alf"), recipes["aff"]
+    assert (alf.batch_size, alf.lr, alf.momentum, alf.shift.pad) == (512, 0.01, 0.9, 4)
+    assert (alf.objective, alf.train, aff.objective, aff.train) == ("pgd_at", "head", "trades", "all")
     assert {(r.batch_size, r.lr, r.momentum, r.shift.pad) for r in recipes.values()} == {(128, 0.1, 0.9, 4)}
     assert {r.attack and (r.attack.steps, r.attack.relative_step) for r in recipes.values()} == {None, (10, 0.25)}
 
@@ -333,6 +338,37 @@ def test_a_recipe_is_the_paper_then_every_then_its_own():
     assert Params(raw).recipe("paper", "stdev").batch_size == 128
 
 
+def test_a_recipe_that_extends_another_comes_after_it_everywhere():
+    raw = changed(
+        ("recipes.stdev.lr", 0.5),
+        ("recipes.slf", {"extends": "stdev", "momentum": 0.8, "epochs": 50, "milestones": [20]}),
+        ("recipes.third", {"extends": "slf", "weight_decay": 0.0}),
+        ("profiles.demo.recipes", {"stdev": {"epochs": 10, "beta": None}, "slf": {"lr": 0.3}}),
+    )
+    params = Params(raw)
+    params.check()
+    paper, demo, third = params.recipe("paper", "slf"), params.recipe("demo", "slf"), params.recipe("demo", "third")
+    assert (paper.lr, paper.momentum, paper.epochs, paper.milestones) == (0.5, 0.8, 50, (20,))
+    assert (demo.lr, demo.momentum, demo.epochs, demo.milestones) == (0.3, 0.8, 10, (4,))
+    assert third == demo.model_copy(update={"weight_decay": 0.0})
+    assert params.recipe("demo", "stdev").lr == 0.5
+
+
+def test_protocols_are_recipes_and_the_suite_of_their_name():
+    raw = changed(("protocols.quick", ["aff", "stdev"]), ("suites.quick", ["linf_pgd20_peers"]))
+    params = Params(raw)
+    params.check()
+    for name, recipes, attacks in (
+        ("quick", ["aff", "stdev"], ["linf_pgd20_peers"]),
+        ("peers", ["slf", "alf", "aff"], ["linf_pgd20_peers", "linf_autoattack"]),
+        ("probes", ["stdev", "adev", "robev"], ["linf_pgd20"]),
+    ):
+        found, suite = params.protocols("small", name)
+        assert found == {recipe: params.recipe("small", recipe) for recipe in recipes}
+        assert list(found) == recipes
+        assert suite == {attack: params.attack("small", attack) for attack in attacks}
+
+
 def test_a_profile_need_not_name_every_recipe_attack_or_method():
     raw = changed(("profiles.demo.recipes", {}), ("profiles.demo.attacks", {}), ("profiles.demo.pretrain", {}))
     Params(raw).check()
@@ -380,7 +416,9 @@ RADIUS = "a number above 0 and up to 1, such as 8/255, in pixel units"
 NAME = "a letter a-z, then any of a-z, 0-9 and _"
 SEED = "a whole number from 0 to 2147483647"
 CROP = "two shares of the area, above 0 and up to 1, the smaller one first, or null"
-HEADS, WHOLE = "stdev, adev, robev", "finetune, finetune_v1, standard, pgd_at, alp, trades"
+HEADS, WHOLE = "stdev, adev, robev, slf, alf", "finetune, finetune_v1, standard, pgd_at, alp, trades, aff"
+PROBES = "stdev, adev, robev"
+BEFORE_SLF = "stdev, adev, robev, finetune, finetune_v1, standard, pgd_at, alp, trades"
 VARIANT = "ccc, cca, cac, caa, acc, aca, aac or aaa"
 LARS = "lr, momentum, weight_decay, warmup_epochs, final_lr, trust, layerwise, lr_scaling"
 VIEWS = "crop_scale, interpolation, jitter, grayscale, blur, flip, affine"
@@ -509,9 +547,11 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("recipes.stdev.batch_size", 1, "1", FROM_2),
     ("recipes.stdev.shift.pad", -1, "-1", "a whole number from 0 up"),
     ("probes", "stdev", '"stdev"', f"a list of some of {HEADS}"),
-    ("attacked_probe", "robust", '"robust"', HEADS),
-    ("attacked_probe", "finetune", '"finetune"', HEADS),
-    ("attacked_probe", ["adev"], '["adev"]', HEADS),
+    ("protocols", [], "[]", "a mapping"),
+    ("protocols.peers", "slf", '"slf"', f"a list of some of {', '.join(SHIPPED['recipes'])}"),
+    ("attacked_probe", "robust", '"robust"', PROBES),
+    ("attacked_probe", "finetune", '"finetune"', PROBES),
+    ("attacked_probe", ["adev"], '["adev"]', PROBES),
     ("classifiers.cifar10", [], "[]", "a mapping"),
     ("classifiers.cifar10.trades", "trades", '"trades"', "a mapping"),
     ("classifiers.cifar10.trades.recipe", "tradse", '"tradse"', WHOLE),
@@ -549,7 +589,13 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("probes", ["stdev", "slf"], f'probes[1] is "slf", allowed is {HEADS}'),
+        ("probes", ["stdev", "selfie"], f'probes[1] is "selfie", allowed is {HEADS}'),
+        ("protocols.peers", ["selfie"], f'protocols.peers[0] is "selfie", allowed is {", ".join(SHIPPED["recipes"])}'),
+        ("protocols.mine", ["slf"], f"suites has no mine, it has {', '.join(SHIPPED['suites'])}"),
+        ("protocols.probes", [], 'a name in protocols is "probes", allowed is any but this: the key probes has those'),
+        ("recipes.slf.extends", "selfie", f'recipes.slf.extends is "selfie", allowed is {BEFORE_SLF}'),
+        ("recipes.slf.extends", "slf", f'recipes.slf.extends is "slf", allowed is {BEFORE_SLF}'),
+        ("recipes.slf.extends", "aff", f'recipes.slf.extends is "aff", allowed is {BEFORE_SLF}'),
         ("probes", ["finetune"], f'probes[0] is "finetune", allowed is {HEADS}'),
         ("probes", [["stdev"]], f'probes[0] is ["stdev"], allowed is {HEADS}'),
         ("suites.table5", ["linf_pgd20", "linf_pgd2"], f'suites.table5[1] is "linf_pgd2", allowed is {ATTACKS}'),
@@ -692,7 +738,8 @@ def test_a_suite_over_radii_that_cannot_be_is_refused(value, sentence):
 
 
 def test_a_missing_suite_is_refused():
-    assert refusal(changed(("suites.probe", ABSENT))) == "suites has no probe, it has table5, v1, radii, single, early_stopped"
+    others = ", ".join(name for name in SHIPPED["suites"] if name != "probe")
+    assert refusal(changed(("suites.probe", ABSENT))) == f"suites has no probe, it has {others}"
 
 
 @pytest.mark.parametrize(
@@ -708,7 +755,7 @@ def test_a_missing_suite_is_refused():
         (True, "true"),
     ],
 )
-@pytest.mark.parametrize("where", ["runs.cifar10", "classifiers.cifar10", "recipes", "attacks"])
+@pytest.mark.parametrize("where", ["runs.cifar10", "classifiers.cifar10", "recipes", "attacks", "protocols"])
 def test_a_name_that_dvc_cannot_take_is_refused(name, shown, where):
     raw = changed()
     section = raw
@@ -800,7 +847,8 @@ def test_what_is_not_in_the_file_is_refused_when_it_is_asked_for():
         (lambda: params.pretraining("demo", "cifar10", "amok"), f"runs.cifar10 has no amok, it has {runs}"),
         (lambda: params.pretraining("demo", "svhn", "amoc"), "runs has no svhn, it has cifar10, cifar100"),
         (lambda: params.classifying("demo", "cifar10", "amoc"), f"classifiers.cifar10 has no amoc, it has {networks}"),
-        (lambda: params.recipe("demo", "slf"), f"recipes has no slf, it has {', '.join(SHIPPED['recipes'])}"),
+        (lambda: params.protocols("demo", "mine"), "protocols has no mine, it has peers"),
+        (lambda: params.recipe("demo", "selfie"), f"recipes has no selfie, it has {', '.join(SHIPPED['recipes'])}"),
         (lambda: params.attack("demo", "fgsm"), f"attacks has no fgsm, it has {ATTACKS}"),
         (lambda: params.suite("demo", "table9"), f"suites has no table9, it has {', '.join(SHIPPED['suites'])}"),
         (lambda: params.data("large"), "profiles has no large, it has demo, small, paper"),

@@ -23,8 +23,8 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    claims_report, fast, figure2, figure3, figure6, figure7, precision, switches, table3, table4, table8, v1_table4,
-    v1_table6,
+    claims_report, fast, figure2, figure3, figure6, figure7, peers, precision, switches, table3, table4, table8,
+    v1_table4, v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
@@ -192,6 +192,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "fast": ("evaluate/{}.json", set(fast.STUDY.runs)),
         "precision": ("evaluate/{}.json", set(precision.STUDY.runs)),
         "switches": ("evaluate/{}.json", set(switches.STUDY.runs)),
+        "peers": ("evaluate/{}.peers.json", set(peers.TABLE.runs)),
         "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
         "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
     }
@@ -242,7 +243,7 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
         "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10, "v1_table4": 3,
-        "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "claims": 4, "all_claims": 45,
+        "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6, "claims": 4, "all_claims": 45,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}
@@ -377,7 +378,7 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             said.append(f"{name} is committed, but it is not there")
             continue
         hold(name, "its md5", digest(project / name), md5[name])
-        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)\.json", name):
+        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)(?:\.(?!clock)\w+)?\.json", name):
             profile, dataset, key = match.groups()
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining

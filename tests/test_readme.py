@@ -115,7 +115,7 @@ def test_command_can_be_typed(command: str, pipeline: tuple[set[str], set[str]])
         case ["dvc", *arguments]:
             dvc(arguments, targets)
         case ["python", "-m", module, *arguments]:
-            stage(module, arguments)
+            stage(module, arguments, targets)
         case ["git", "checkout" | "diff", *arguments]:
             assert all(argument == "--exit-code" or is_there(argument, outputs) for argument in arguments)
         case ["source", ".venv/bin/activate"] | [".venv/bin/uvx", "ruff", "check", "."]:
@@ -162,7 +162,7 @@ def override_is_accepted(override: str) -> None:
     Params(raw).check()
 
 
-def stage(module: str, arguments: list[str]) -> None:
+def stage(module: str, arguments: list[str], targets: set[str]) -> None:
     import typer
 
     assert module.startswith("stages.")
@@ -175,6 +175,10 @@ def stage(module: str, arguments: list[str]) -> None:
         assert given["run"] in {*params.runs(given["dataset"]), *ADOPTED}
     if "model" in given:
         assert given["model"] in {*params.runs(given["dataset"]), *params.networks(given["dataset"]), *ADOPTED}
+    if "protocols" in given:
+        params.protocols("demo", given["protocols"])  # raises Refusal
+    if module == "stages.plan":
+        assert given["targets"] and set(given["targets"]) <= targets
     if module == "stages.adopt":
         assert given["name"] not in {*params.runs(given["dataset"]), *params.networks(given["dataset"])}
 

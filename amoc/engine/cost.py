@@ -54,7 +54,7 @@ def announce(what: str, passes: float, seconds_per_pass: float, device: torch.de
     """
     seconds = passes * seconds_per_pass
     rounded = float(f"{passes:.2g}")  # an estimate has two digits
-    say(f"{what}: about {rounded:,.0f} encoder passes, {_duration(seconds)} on {device.type}")
+    say(f"{what}: about {rounded:,.0f} encoder passes, {duration(seconds)} on {device.type}")
     if device.type == "cpu" and not anyway and seconds > 3600 * LONGEST_HOURS_ON_CPU:
         raise Refusal(
             f"{what} would take about {seconds / 3600:,.1f} h on this CPU, and more than {LONGEST_HOURS_ON_CPU} h is "
@@ -62,7 +62,8 @@ def announce(what: str, passes: float, seconds_per_pass: float, device: torch.de
         )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """'12 s', '3 min', '4.5 h': as much as an estimate is worth."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

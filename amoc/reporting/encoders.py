@@ -1,4 +1,4 @@
-"""A table of encoders under the linear protocols: what Tables 3 and 8, the preprint's and the sweeps share.
+"""A table of encoders: what Tables 3 and 8, the preprint's, the sweeps and that of the peers' protocols share.
 
 Such a table is a value, a `Listing`.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from amoc.params import Params
+from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
@@ -54,9 +54,10 @@ class Listing:
     lines: tuple[Line, ...]
     caption: str = ""
     call: Callable[[Mapping[str, Any]], str] = words.encoder  # settings of an encoder -> what its row is called
-    measures: tuple[str, ...] = MEASURES
     draw: Callable[[str, Found], Figure] | None = None  # what is above the picture, records -> the picture
     dataset: str = "cifar10"
+    measures: tuple[str, ...] = MEASURES  # the columns: a protocol and an attack, or clean
+    protocols: str = PROBES  # which list of params.yaml they are of
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
         Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
             no repeat of the run that it should repeat.
     """
-    found = find(params, profile, listing.dataset, listing.runs, results)
+    found = find(params, profile, listing.dataset, listing.runs, results, listing.protocols)
     table = tabulate(params, profile, listing, found)
     numbers = metrics(table)
     repeated = any(row.key.endswith(MEAN) for row in table.rows)
@@ -91,14 +92,16 @@ def build(params: Params, profile: str, listing: Listing, results: Path = record
     return Report(listing.name, profile, text, to_csv(table), numbers, picture)
 
 
-def find(params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path) -> dict[str, Record | None]:
+def find(
+    params: Params, profile: str, dataset: str, runs: Iterable[str], results: Path, protocols: str = PROBES
+) -> dict[str, Record | None]:  # fmt: skip
     """The records of those runs that params.yaml has, checked to be comparable.
 
     Raises:
         Refusal: see `build`.
     """
     known = params.runs(dataset)
-    found = {run: records.find("evaluate", profile, dataset, run, results) for run in runs if run in known}
+    found = {run: records.find("evaluate", profile, dataset, run, results, protocols) for run in runs if run in known}
     records.compare_alike(record for record in found.values() if record is not None)
     return found
 
@@ -138,12 +141,12 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
 
 
 def number(record: Record, measure: str) -> float | None:
-    """One of the columns of such a table, such as stdev_pgd20, in percent; None if it was not measured."""
+    """A column, such as stdev_pgd20, in percent; None if it was not measured."""
     return measured(record).get(measure)
 
 
 def measured(record: Record) -> dict[str, float | None]:
-    """Every linear protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
+    """Every protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
     return {
         f"{recipe}_{attack.removeprefix('linf_')}": outcome.exact
         for recipe, outcomes in record.measurements.items()
@@ -156,15 +159,16 @@ def _but_seed(record: Record) -> dict[str, Any]:
 
 
 def column(measure: str, counted: Sequence[Record]) -> Column:
-    """One of the columns of such a table; the legend tells the recipe, or the attack, that was used."""
+    """A column; the legend tells the recipe, or the attack, that was used."""
     recipe, _, attack = measure.partition("_")
     legend = ""
     for record in counted:
         outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
         if outcome is not None and used is not None:
             training = words.OBJECTIVES.get(used.objective, used.objective)
-            linear = f"a linear layer on the frozen encoder, {training} training, {used.epochs} epochs"
-            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else linear
+            what = "a linear layer on the frozen encoder" if used.train == "head" else "the whole network"
+            trained = f"{what}, {training} training, {used.epochs} epochs"
+            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else trained
             break
     return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 

@@ -1,4 +1,7 @@
-"""The papers' own numbers, as printed: one CSV file per table, and the cells that are known to be misprinted."""
+"""The papers' own numbers, as printed: one CSV file per table, and the cells that are known to be misprinted.
+
+What the peers published is a table too; there each row says where it was, and what stands against a comparison.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ TABLES = {
     "v1_table5": "preprint_table5",
     "v1_table6": "preprint_table6",
     "moco_pgd_table1": "moco_pgd_table1",
+    "published_peers": "peers",
 }
-_WORDS = {"key", "model", "method", "variant", "pretraining"}  # columns that are not numbers
+_WORDS = {"key", "model", "method", "variant", "pretraining", "source", "differs"}  # columns that are not numbers
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,20 @@ def numbers(table: str) -> dict[str, dict[str, float]]:
     Raises:
         Refusal: no numbers of that table were printed.
     """
+    rows = _read(table).items()
+    return {key: {name: float(text) for name, text in row.items() if name not in _WORDS and text} for key, row in rows}
+
+
+def words(table: str) -> dict[str, dict[str, str]]:
+    """Row key -> column -> what is printed beside the numbers: the model, where it was, how it differs."""
+    return {key: {name: text for name, text in row.items() if name in _WORDS} for key, row in _read(table).items()}
+
+
+def _read(table: str) -> dict[str, dict[str, str]]:
     if table not in TABLES:
         raise Refusal(f"no published numbers for {table!r}, allowed are {', '.join(TABLES)}")
     with (FOLDER / f"{TABLES[table]}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {row["key"]: {column: float(text) for column, text in row.items() if column not in _WORDS} for row in rows}
+        return {row["key"]: row for row in csv.DictReader(file)}
 
 
 def number(table: str, row: str, column: str) -> float | None:

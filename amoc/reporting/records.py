@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from amoc.engine.files import read_json
-from amoc.params import PROFILES
+from amoc.params import PROBES, PROFILES
 from amoc.refusal import Refusal
 
 Count = Annotated[int, Field(ge=1)]
@@ -43,6 +43,7 @@ class UsedAttack(_Used):
 
 class UsedRecipe(_Used):
     objective: str
+    train: Literal["head", "all"]
     epochs: Count
     batch_size: Count
 
@@ -118,9 +119,13 @@ class Evaluate(_Read):
 
 
 class Record(_Read):
-    """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5)."""
+    """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5).
+
+    protocols: which list of params.yaml `recipes` are, of an encoder.
+    """
 
     kind: Kind
+    protocols: str = PROBES
     profile: Literal[PROFILES]
     dataset: str
     name: str
@@ -154,14 +159,29 @@ class Record(_Read):
         """Every attack (or "clean") of every measurement."""
         return [item for outcomes in self.measurements.values() for item in outcomes.items()]
 
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        return _command(self.kind, self.profile, self.dataset, self.name, self.protocols)
+
     def outcome(self, measurement: str, attack: str) -> Outcome | None:
         """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
         return self.measurements.get(measurement, {}).get(attack)
 
 
-def path(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Path:
+def path(
+    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES
+) -> Path:  # fmt: skip
     """Where a stage writes the result of an encoder or a model."""
-    return results / profile / dataset / kind / f"{name}.json"
+    by = "" if protocols == PROBES else f".{protocols}"
+    return results / profile / dataset / kind / f"{name}{by}.json"
+
+
+def _command(kind: Kind, profile: str, dataset: str, name: str, protocols: str) -> str:
+    if kind == "radii":
+        return f"python -m stages.attack {profile} {dataset} {name} --suite radii"
+    option = "" if protocols == PROBES else f" --protocols {protocols}"
+    return f"python -m stages.{kind} {profile} {dataset} {name}{option}"
 
 
 def read(file: Path) -> Record:
@@ -177,19 +197,22 @@ def read(file: Path) -> Record:
         raise Refusal(f"{file} is broken: {sentence(failure)}; remove it and run its stage again") from None
 
 
-def find(kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS) -> Record | None:
+def find(
+    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES
+) -> Record | None:  # fmt: skip
     """The record of an encoder or a model; None if there is none in a profile whose runs take hours or days.
 
     Raises:
         Refusal: it is not there in the demo; the sentence names the command that makes it. Or it is broken, or
             holds something else than its path says.
     """
-    file = path(kind, profile, dataset, name, results)
-    command = _command(kind, profile, dataset, name)
+    file = path(kind, profile, dataset, name, results, protocols)
+    command = _command(kind, profile, dataset, name, protocols)
     if not file.exists():
         return absent(file, profile, command)
     record = read(file)
-    for key, expected in (("kind", kind), ("profile", profile), ("dataset", dataset), ("name", name)):
+    asked = {"kind": kind, "profile": profile, "dataset": dataset, "name": name, "protocols": protocols}
+    for key, expected in asked.items():
         said = getattr(record, key)
         if said != expected:
             raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
@@ -207,7 +230,7 @@ def absent(file: Path, profile: str, command: str) -> None:
 
 
 def compare_alike(records: Iterable[Record]) -> None:
-    """A column compares only what was measured in the same way, on the same images, under the same linear protocols.
+    """A column compares only what was measured in the same way, on the same images, under the same protocols.
 
     Raises:
         Refusal: two of them differ; the sentence names both, and the command that measures one again.
@@ -222,17 +245,10 @@ def compare_alike(records: Iterable[Record]) -> None:
         for what, differing, how in hows:
             other, before = first.setdefault((what, differing), (record, how))
             if how != before:
-                command = _command(record.kind, record.profile, record.dataset, record.name)
                 raise Refusal(
                     f"{what} of {record.name} was measured with other {differing} than that of {other.name}: "
-                    f"measure again with `{command}`, or the other one"
+                    f"measure again with `{record.command}`, or the other one"
                 )
-
-
-def _command(kind: Kind, profile: str, dataset: str, name: str) -> str:
-    """What measures it."""
-    stage, suite = ("attack", " --suite radii") if kind == "radii" else (kind, "")
-    return f"python -m stages.{stage} {profile} {dataset} {name}{suite}"
 
 
 def sentence(failure: ValidationError) -> str:

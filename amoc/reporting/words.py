@@ -10,7 +10,7 @@ from amoc.params import Params
 NORMS = {"linf": "Linf", "l1": "L1", "l2": "L2"}
 OBJECTIVES = {"standard": "Standard", "pgd_at": "PGD-AT", "alp": "ALP", "trades": "TRADES"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-RECIPES = {"stdev": "StdEv", "adev": "AdEv", "robev": "RobEv"}
+RECIPES = {"stdev": "StdEv", "adev": "AdEv", "robev": "RobEv", "slf": "SLF", "alf": "ALF", "aff": "AFF"}
 ATTACKS = {
     "pgd": "PGD",
     "slide": "SLIDE",
@@ -64,9 +64,10 @@ def encoder(settings: Mapping[str, Any]) -> str:
 
 
 def measure(key: str) -> str:
-    """One of the columns of Tables 3 and 8: 'adev_pgd20' -> 'AdEv PGD20'."""
+    """A column of a table of encoders: 'adev_pgd20' -> 'AdEv PGD20'."""
     recipe, _, attack = key.partition("_")
-    return f"{RECIPES.get(recipe, recipe)} {'clean' if attack == 'clean' else attack.upper()}"
+    short = {"clean": "clean", "autoattack": "AA", "pgd20_peers": "PGD20p"}
+    return f"{RECIPES.get(recipe, recipe)} {short.get(attack, attack.upper())}"
 
 
 def images(params: Params, profile: str, dataset: str) -> str:

@@ -43,7 +43,8 @@ def encoder() -> dict:
 
 
 def result(name: str, kind: str, settings: dict, measurements: dict, **changes: object) -> dict:
-    recipes = {name: {**RECIPE, "epochs": 10} for name in ("stdev", "adev")} if "method" in settings else {}
+    probe = {**RECIPE, "train": "head", "epochs": 10}
+    recipes = {"stdev": probe, "adev": probe} if "method" in settings else {}
     return {
         "kind": kind,
         "profile": "demo",

@@ -28,6 +28,11 @@ from amoc.reporting.table5 import COLUMNS
         ("v1_table5", "aca_frozen_finetuned", "pgd20_200", 52.97),
         ("v1_table6", "ccc", "robev_clean", 15.44),
         ("moco_pgd_table1", "moco_v2", "fgsm_resnet50", 91.18),
+        ("published_peers", "rocl", "slf_autoattack", 26.12),
+        ("published_peers", "dynacl", "aff_autoattack", 50.52),
+        ("published_peers", "dynacl_air_pp", "slf_clean", 81.80),
+        ("published_peers", "deacl_authors", "alf_pgd20_peers", 55.30),
+        ("published_peers", "astra", "aff_autoattack", 50.84),
     ],
 )
 def test_printed_numbers(table, row, column, printed):
@@ -54,10 +59,18 @@ def test_every_file_is_a_table_and_every_number_of_it_is_read():
 def test_what_is_not_printed_is_none():
     assert published.number("table5", "standard", "linf_pgd20_peers") is None
     assert published.number("table5", "acl", "clean") is None
+    assert published.number("published_peers", "rocl", "slf_pgd20_peers") is None
+
+
+def test_each_number_of_the_peers_has_a_source():
+    rows = published.words("published_peers")
+    assert rows.keys() == published.numbers("published_peers").keys()
+    assert all(row["source"] and row["model"] and row["pretraining"] for row in rows.values())
+    assert rows["deacl_authors"]["differs"].endswith("; ALF is TRADES there")
 
 
 def test_an_unknown_table_is_refused():
-    with pytest.raises(Refusal, match=r"'table9', allowed are table3, .*moco_pgd_table1"):
+    with pytest.raises(Refusal, match=r"'table9', allowed are table3, .*published_peers"):
         published.numbers("table9")
 
 

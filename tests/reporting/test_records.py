@@ -12,7 +12,7 @@ import pytest
 from amoc.refusal import Refusal
 from amoc.reporting import records
 
-RECIPE = {"objective": "trades", "epochs": 10, "batch_size": 64, "lr": 0.01}
+RECIPE = {"objective": "trades", "train": "head", "epochs": 10, "batch_size": 64, "lr": 0.01}
 
 
 @pytest.fixture

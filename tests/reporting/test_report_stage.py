@@ -71,6 +71,7 @@ def test_a_report_is_written_and_printed(tmp_path, name):
         (["figure2", "demo"], "embed/acl.json is missing: run `dvc repro`, or only `python -m stages.embed"),
         (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
+        (["peers", "demo"], "evaluate/moco.peers.json is missing"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),
     ],
 )

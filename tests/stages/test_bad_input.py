@@ -252,6 +252,10 @@ def test_cifar_without_network(refused, project, monkeypatch, folder):
     refused("data small cifar10", f"not in {places}.*unreachable.*{datasets.FOLDER_VARIABLE}.*{expected}")
 
 
+def test_protocols_that_are_not_there(refused):
+    refused(f"{EVALUATE} --protocols mine", "protocols has no mine, it has peers")
+
+
 @pytest.mark.parametrize("words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, "data demo cifar10", "report table7 demo"])
 def test_a_full_disk(refused, monkeypatch, words):
     def full(descriptor: int) -> None:

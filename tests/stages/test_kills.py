@@ -22,11 +22,18 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "pretrain": ["pretrain", "demo", "cifar10", "amoc"],
     "evaluate": ["evaluate", "demo", "cifar10", "amoc"],
+    "peers": ["evaluate", "demo", "cifar10", "amoc", "--protocols", "peers"],
     "classify": ["classify", "demo", "cifar10", "standard"],
     "attack": ["attack", "demo", "cifar10", "standard"],
 }
-STEP = {"pretrain": "AMOC.update", "evaluate": "train_step", "classify": "train_step", "attack": "_attack"}
-LAST_WRITE = {"pretrain": "write_curve", "evaluate": "record", "classify": "write_curve", "attack": "write_json"}
+STEP = {
+    "pretrain": "AMOC.update", "evaluate": "train_step", "peers": "_attack", "classify": "train_step",
+    "attack": "_attack",
+}  # fmt: skip
+LAST_WRITE = {
+    "pretrain": "write_curve", "evaluate": "record", "peers": "record", "classify": "write_curve",
+    "attack": "write_json",
+}  # fmt: skip
 
 Answer = dict[str, Any]  # of killed_stages.py
 Ask = Callable[..., Answer]
@@ -144,13 +151,15 @@ def test_killed_at_every_step_of_every_write(ask, rehearsed, stage, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "number", "status"),
     [("pretrain", signal.SIGTERM, 143), ("classify", signal.SIGINT, 130), ("attack", signal.SIGTERM, 143),
+     ("peers", signal.SIGTERM, 143),
      pytest.param("evaluate", signal.SIGINT, 130, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_asked_to_stop_it_saves_where_it_is(ask, rehearsed, project, stage, number, status):
     steps = rehearsed[stage].moments.count(STEP[stage])
     asked = ask(project, stage, at=(STEP[stage], 2), number=number)
     assert asked["status"] == status
-    assert asked["said"].splitlines()[-1] == f"{stage}: interrupted, state is saved; the same command goes on from here"
+    said = f"{COMMANDS[stage][0]}: interrupted, state is saved; the same command goes on from here"
+    assert asked["said"].splitlines()[-1] == said
     assert tiny.reproducible(project) == {name: rehearsed[stage].before[name] for name in tiny.reproducible(project)}
     assert any(name.endswith("/state.pt") for name in tiny.contents(project / ".checkpoints"))
     again = ask(project, stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir, suppress
@@ -14,17 +15,20 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
+import torch
 import typer
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
+from amoc import datasets
+from amoc.augment import to_float
 from amoc.engine.files import digest, read_json
 from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
 from amoc.reporting import clocks, records
-from stages import attack, fingerprint, paths, pretrain
+from stages import attack, evaluate, fingerprint, paths, pretrain
 from tests.stages import tiny
 
 # pygtrie, which DVC uses, announces a change of its own
@@ -38,14 +42,14 @@ STAGES = (
     *("pretrain-cheaper@demo-cifar10-amoc_half", "evaluate@demo-cifar10-amoc_half"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco", "numerics@demo-cifar10-amoc"),
     *("embed@demo-cifar10-amoc", "embed@demo-cifar10-acl", "reports/figure2@demo"),
+    *("evaluate-peers@demo-cifar10-amoc", "evaluate-peers@demo-cifar10-moco", "evaluate-peers@demo-cifar10-acl"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
     *("reports/table2@demo", "reports/table3@demo", "reports/table4@demo", "reports/table5@demo"),
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
     *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
     *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
-    "reports/switches@demo",
-    *("reports/claims@demo", "reports/all_claims@demo"),
+    *("reports/switches@demo", "reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
@@ -318,6 +322,51 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
             expected = None if attack_name == "clean" else params.attack("demo", attack_name).plain()
             assert outcome["attack"] == expected
             assert outcome["n"] == ((expected or {}).get("images") or 24)
+
+
+def test_the_peers_protocols_have_a_result_and_files_of_their_own(here):
+    params, named = Params.load(), paths.by("amoc", "peers")
+    path = paths.result("evaluate", "demo", "cifar10", named)
+    record, content = records.find("evaluate", "demo", "cifar10", "amoc", Path("results"), "peers"), read_json(path)
+    assert path == records.path("evaluate", "demo", "cifar10", "amoc", Path("results"), "peers")
+    assert (record.name, record.protocols, record.status) == ("amoc", "peers", "ok")
+    assert "protocols" not in read_json(paths.result("evaluate", "demo", "cifar10", "amoc"))
+    recipes, suite = params.protocols("demo", "peers")
+    assert content["recipes"] == {name: recipe.plain() for name, recipe in recipes.items()}
+    assert sorted(record.measurements) == sorted(recipes) == ["aff", "alf", "slf"]
+    for outcomes in content["measurements"].values():
+        assert {name: outcome["attack"] for name, outcome in outcomes.items()} == {
+            "clean": None, **{name: attack.plain() for name, attack in suite.items()}
+        }  # fmt: skip
+    heads, about = load_heads(paths.heads("demo", "cifar10", named))
+    assert list(heads) == ["alf", "slf"] == list(about["recipes"])
+    linear, _ = load_heads(paths.heads("demo", "cifar10", "amoc"))
+    assert torch.equal(heads["slf"].weight, linear["stdev"].weight)  # the same protocol by another name
+
+
+def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp_path, monkeypatch):
+    """Wherever it stands among the protocols; what it made is kept as it was measured."""
+    shutil.copytree(built.folder, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    raw = tiny.settings()
+    raw["protocols"]["peers"] = ["aff", "slf"]
+    Path("params.yaml").write_text(json.dumps(raw))
+    encoder = paths.encoder("demo", "cifar10", "amoc")
+    result, kept = paths.result("evaluate", "demo", "cifar10", "amoc.peers"), encoder.read_bytes()
+    before = records.read(result).measurements
+    evaluate.main("demo", "cifar10", "amoc", protocols="peers")
+    assert encoder.read_bytes() == kept
+    after = records.read(result).measurements
+    assert after == {name: before[name] for name in ("aff", "slf")}
+    network, about = load_classifier(paths.classifier("demo", "cifar10", "amoc.peers.aff"))
+    start, _ = load_encoder(encoder)
+    moved = zip(network.encoder.parameters(), start.parameters(), strict=True)
+    assert any(not torch.equal(one, other) for one, other in moved)
+    assert about["branch"] == about["encoder"]["branch"] == "adv"
+    assert about["recipe"] == Params.load().recipe("demo", "aff").plain()
+    images = datasets.read(paths.data("demo", "cifar10")).test
+    right = network(to_float(torch.from_numpy(images.pixels))).argmax(dim=1).numpy() == images.labels
+    assert right.tolist() == after["aff"]["clean"].images.tolist()
 
 
 def test_a_twin_is_attacked_by_what_both_suites_have(here):

@@ -29,7 +29,7 @@ def settings() -> Raw:
     for method in raw["pretrain"].values():
         method.get("attack", {})["steps"] = 1
     for recipe in raw["recipes"].values():
-        if recipe["attack"]:
+        if recipe.get("attack"):
             recipe["attack"]["steps"] = 1
     for attack in raw["attacks"].values():
         if "steps" in attack:
@@ -109,6 +109,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words an
     "encoder": ("amoc", None),
     "enqueue": ("before",),
     "epochs": (3,),
+    "extends": ("trades", "adev"),
     "form": ("a2s",),
     "images": (7,),
     "interpolation": ("bicubic",),

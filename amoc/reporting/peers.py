@@ -1,0 +1,77 @@
+"""Our encoders by the peers' protocols, beside what the peers published of theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import encoders, published, records, words
+from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "peers"
+PUBLISHED = "published_peers"  # the table of their numbers
+PROTOCOLS, ATTACKS = ("slf", "alf", "aff"), ("clean", "pgd20_peers", "autoattack")
+
+TABLE = Listing(
+    NAME,
+    "Encoders by the peers' protocols, accuracy (%)",
+    tuple(Line(run, run) for run in ("moco", "moco_long", "acl", "acl_long", "amoc", "amoc_long")),
+    measures=tuple(f"{protocol}_{attack}" for protocol in PROTOCOLS for attack in ATTACKS),
+    protocols=NAME,
+)
+PROTOCOL = """\
+SLF is standard, ALF adversarial training of a linear layer on the frozen encoder; AFF is TRADES on the whole network.
+Every encoder has the same settings in each, and its last epoch counts. SLF has the settings of the papers' StdEv, ALF
+and AFF those of DynACL's code.
+"""
+APART = """\
+What the peers published is shown in the profile `paper` alone: it is of all of CIFAR-10, a ResNet-18 of width 64 and
+mostly 1000 epochs of pre-training. The numbers of this profile compare with each other only.
+"""
+COMPARING = """\
+All are of a ResNet-18, trained with the labels of CIFAR-10 and tested on its 10000 test images: Linf 8/255, standard
+AutoAttack; a dash was not published. Nothing of this was measured here, and none of it is ranked against ours. What
+stands against a comparison, besides the notes of the rows:
+
+- Epochs: most of theirs have 1000 epochs of pre-training. Only our encoders with as many compare.
+- Settings: the leaderboard sets learning rate, batch size and epochs of each protocol for each method, and has no
+  held-out images to choose them on. Its SLF mostly has batches of 512 at a rate of 0.01, ours 128 at 0.1.
+- Norms: in DynACL's code AFF sends clean images through the clean norms; ours sends both through the branch that the
+  encoder is evaluated with.
+- Labels: pseudo-labels and teachers are more than the pre-training alone.
+"""
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/<run>.peers.json of the encoders, those that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was measured unlike the others.
+    """
+    found = encoders.find(params, profile, TABLE.dataset, TABLE.runs, results, TABLE.protocols)
+    table = encoders.tabulate(params, profile, TABLE, found)
+    theirs = ("## What the peers published", to_markdown(printed()), COMPARING)
+    text = page(
+        words.stands_in(params, profile, TABLE.dataset, networks=False),
+        f"# {TABLE.title}",
+        to_markdown(table),
+        encoders.READING + PROTOCOL,
+        *(theirs if profile == "paper" else (APART,)),
+    )
+    return Report(NAME, profile, text, to_csv(table), metrics(table))
+
+
+def printed() -> Table:
+    """A row per system and source, with the columns of ours; notes say where it was and how it differs."""
+    told, numbers = published.words(PUBLISHED), published.numbers(PUBLISHED)
+    training = Column("pretraining", "Pre-training")
+    columns = tuple(Column(measure, words.measure(measure)) for measure in TABLE.measures)
+    rows = []
+    for key, row in told.items():
+        cells = {measure: Cell(numbers[key].get(measure), missing="-") for measure in TABLE.measures}
+        cells["pretraining"] = Cell(row["pretraining"])
+        differs = tuple(filter(None, row["differs"].split("; ")))
+        rows.append(Row(key, row["model"], cells, ranked=False, notes=(f"from {row['source']}", *differs)))
+    return Table("Published", (training, *columns), tuple(rows))

@@ -1,0 +1,113 @@
+"""Which stages of dvc.yaml DVC would run, asked through its own Python API; none of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx as nx
+from dvc.dependency import ParamsDependency
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.repo.index import Index
+from dvc.stage import PipelineStage
+
+from amoc.refusal import Refusal
+
+FILE = "dvc.yaml"
+CODE = "code"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A stage that is not up to date.
+
+    Attributes:
+        why: "never ran"; or what is not as dvc.lock has it: command, settings, code, inputs, outputs; "follows": a
+            stage before it will write something else.
+        outputs: its files, below the project's root.
+    """
+
+    name: str
+    command: str
+    why: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def pending(targets: Collection[str], profile: str) -> list[Pending]:
+    """The stages that `dvc repro` with these targets would run, those first that others need.
+
+    A stage of which only code changed is taken to write what it wrote before; those that need it are then left out.
+    Fingerprints are made for that (README, "What reruns when").
+
+    Args:
+        targets: stages or groups of stages of dvc.yaml; none means all.
+        profile: in place of params.yaml's.
+
+    Raises:
+        Refusal: this is no project of DVC's, dvc.yaml or dvc.lock cannot be read, or it has no such stage.
+    """
+    try:
+        with Repo() as repo:
+            file = load_file(repo, str(Path(repo.root_dir, FILE)))
+            file.resolver.context["profile"] = profile  # what the groups' first axis is made of
+            stages: list[PipelineStage] = list(file.stages.values())
+            graph = Index(repo, stages=stages).graph  # edges lead from a stage to what it needs
+            wanted = _wanted(stages, targets)
+            needed = wanted.union(*(nx.descendants(graph, stage) for stage in wanted))
+            place = {stage: number for number, stage in enumerate(stages)}
+            order = nx.lexicographical_topological_sort(graph.subgraph(needed).reverse(), key=place.__getitem__)
+            return _stale(list(order), graph, Path(repo.root_dir))
+    except DvcException as error:
+        raise Refusal(f"DVC says: {str(error).partition(chr(10))[0]}") from None
+
+
+def _wanted(stages: Iterable[PipelineStage], targets: Collection[str]) -> set[PipelineStage]:
+    groups: dict[str, set[PipelineStage]] = {}
+    for stage in stages:
+        groups.setdefault(stage.name.partition("@")[0], set()).add(stage)
+    names = groups | {stage.name: {stage} for stage in stages}
+    for target in targets:
+        if target not in names:
+            raise Refusal(f"{FILE} has no stage {target!r}, it has {', '.join(groups)}")
+    return set().union(*(names[target] for target in targets or groups))
+
+
+def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path) -> list[Pending]:
+    """Of stages in the order in which they run, those that would."""
+    makers = {out.fs_path: stage for stage in graph for out in stage.outs}
+    found, anew = [], set()  # the stages that will write something else
+    for stage in order:
+        if stage.frozen:
+            continue
+        why = _why(stage, makers)
+        if anew.intersection(graph.successors(stage)) and "never ran" not in why:
+            why = (*why, "follows")
+        if why:
+            outputs = tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs)
+            found.append(Pending(stage.name, stage.cmd, why, outputs))
+            if why != (CODE,):
+                anew.add(stage)
+    return found
+
+
+def _why(stage: PipelineStage, makers: Mapping[str, PipelineStage]) -> tuple[str, ...]:
+    """What is not as dvc.lock says, of the stage itself."""
+    if not any(out.hash_info for out in stage.outs):
+        return ("never ran",)
+    changes = ["command"] if stage.changed_stage() else []
+    for dependency in stage.deps:
+        if not (status := dependency.status()):
+            continue
+        made = dependency.fs_path in makers
+        if isinstance(dependency, ParamsDependency):
+            changes.append("settings")
+        elif not made:
+            changes.append(CODE)
+        elif "deleted" not in status.values():  # what is missing, the stage that makes it brings back
+            changes.append("inputs")
+    if any(out.status() for out in stage.outs) and not stage.already_cached():  # else DVC takes them from its cache
+        changes.append("outputs")
+    return tuple(dict.fromkeys(changes))

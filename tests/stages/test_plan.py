@@ -1,0 +1,338 @@
+"""stages.plan: which stages would run, held against what DVC then runs; what they cost, against what they announce."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from amoc import datasets
+from amoc.models.encoder import Encoder
+from amoc.models.files import save_encoder, save_heads
+from amoc.models.heads import linear_head
+from amoc.params import Params
+from amoc.settings import Data
+from stages import classify, command, evaluate, paths, plan, pretrain
+from stages.estimate import size, sizes, work
+from stages.pipeline import pending
+from tests.stages import tiny
+
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
+# ---------------------------------------------------------------- a pipeline of three commands
+
+PIPELINE = """
+stages:
+  behaviour:
+    cmd: cp constant.txt behaviour.txt
+    deps: [code.py]
+    outs: [behaviour.txt: {cache: false}]
+  train:
+    matrix: {profile: ["${profile}"], run: [one, two]}
+    cmd: cat behaviour.txt params.yaml > ${item.profile}_${item.run}.txt
+    deps: [behaviour.txt]
+    params: ["${item.run}"]
+    outs: ["${item.profile}_${item.run}.txt"]
+  reports/table:
+    matrix: {profile: ["${profile}"]}
+    cmd: cat ${item.profile}_one.txt > ${item.profile}_table.txt
+    deps: ["${item.profile}_one.txt"]
+    outs: ["${item.profile}_table.txt": {cache: false}]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("params.yaml").write_text("profile: demo\none: 1\ntwo: 1\n")
+    Path("code.py").write_text("pass\n")
+    Path("constant.txt").write_text("always\n")
+    Repo.init(no_scm=True).close()
+    return tmp_path
+
+
+def reasons(*targets: str, profile: str = "demo") -> dict[str, tuple[str, ...]]:
+    return {stage.name: stage.why for stage in pending(targets, profile)}
+
+
+def reproduced(*targets: str) -> set[str]:
+    """The stages that DVC runs."""
+    with Repo() as repo:
+        return {stage.name for stage in repo.reproduce(list(targets) or None)}
+
+
+def test_everything_of_a_new_project_in_the_order_in_which_it_runs(pipeline):
+    never = ("never ran",)
+    assert reasons() == {
+        "behaviour": never, "train@demo-one": never, "train@demo-two": never, "reports/table@demo": never,
+    }  # fmt: skip
+    assert list(reasons("reports/table")) == ["behaviour", "train@demo-one", "reports/table@demo"]
+    assert list(reasons("train@demo-two", "behaviour")) == ["behaviour", "train@demo-two"]
+    assert not Path("dvc.lock").exists() and not Path("behaviour.txt").exists()  # nothing ran
+    assert reproduced("reports/table") == {"behaviour", "train@demo-one", "reports/table@demo"}
+    assert reasons("reports/table") == {}
+    assert reasons() == {"train@demo-two": never}
+
+
+def test_another_profile_needs_no_edit(pipeline):
+    reproduced()
+    assert reasons() == {}
+    assert list(reasons("reports/table", profile="paper")) == ["train@paper-one", "reports/table@paper"]
+    assert Path("params.yaml").read_text().startswith("profile: demo\n")
+
+
+def change_setting() -> None:
+    Path("params.yaml").write_text("profile: demo\none: 2\ntwo: 1\n")
+
+
+def change_code() -> None:
+    Path("code.py").write_text("...\n")
+
+
+def change_command() -> None:
+    Path("dvc.yaml").write_text(PIPELINE.replace("cat ${item.profile}_one", "head -5 ${item.profile}_one"))
+
+
+def change_a_result() -> None:
+    Path("demo_table.txt").write_text("better\n")
+
+
+def lose_everything_of_a_stage() -> None:
+    Path("demo_one.txt").unlink()
+    for folder in Path(".dvc/cache").iterdir():
+        shutil.rmtree(folder)
+
+
+CHANGES: list[tuple[Callable[[], None], dict[str, tuple[str, ...]]]] = [
+    (change_setting, {"train@demo-one": ("settings",), "reports/table@demo": ("follows",)}),
+    (change_code, {"behaviour": ("code",)}),
+    (change_command, {"reports/table@demo": ("command",)}),
+    (change_a_result, {"reports/table@demo": ("outputs",)}),
+]
+
+
+@pytest.mark.parametrize(("change", "stale"), CHANGES, ids=[change.__name__ for change, _ in CHANGES])
+def test_what_would_run_is_what_then_runs(pipeline, change, stale):
+    reproduced()
+    change()
+    assert reasons("reports/table") == stale
+    assert reasons("reports/table") == stale  # asking changes nothing
+    assert reproduced("reports/table") == stale.keys()
+    assert reasons("reports/table") == {}
+
+
+def test_what_the_cache_has_need_not_be_made_again(pipeline):
+    reproduced()
+    Path("demo_one.txt").unlink()
+    assert reasons("reports/table") == {}
+    with Repo() as repo:
+        repo.checkout(["train@demo-one"])
+    assert Path("demo_one.txt").exists() and reproduced("reports/table") == set()
+
+
+def test_what_is_lost_is_made_again_and_what_needs_it_may_be(pipeline):
+    """On another machine it would come out otherwise."""
+    reproduced()
+    lose_everything_of_a_stage()
+    assert reasons("reports/table") == {"train@demo-one": ("outputs",), "reports/table@demo": ("follows",)}
+    assert "train@demo-one" in reproduced("reports/table")
+
+
+def test_a_changed_input_is_seen(pipeline):
+    """Here behaviour.txt changes with the code."""
+    reproduced()
+    change_code()
+    Path("constant.txt").write_text("changed\n")
+    assert reproduced("behaviour") == {"behaviour"}
+    assert reasons("reports/table") == {"train@demo-one": ("inputs",), "reports/table@demo": ("follows",)}
+
+
+# ---------------------------------------------------------------- what a stage costs
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny.project(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
+            patch.delenv(variable, raising=False)
+        pretrain.main("demo", "cifar10", "amoc")
+        evaluate.main("demo", "cifar10", "amoc")
+        classify.main("demo", "cifar10", "standard")
+    return folder
+
+
+class _Announced(Exception):
+    """What a stage says before it starts; here it goes no further."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pretrain demo cifar10 amoc", "pretrain demo cifar10 acl", "numerics demo cifar10 amoc",
+        "evaluate demo cifar10 amoc", "evaluate demo cifar10 amoc --protocols peers",
+        "classify demo cifar10 standard", "classify demo cifar10 amoc_finetuned",
+        "attack demo cifar10 standard", "attack demo cifar10 standard --suite probe", "attack demo cifar10 amoc",
+    ],
+)  # fmt: skip
+def test_the_cost_is_what_the_stage_announces(finished, monkeypatch, words):
+    monkeypatch.chdir(finished)
+    module = import_module(f"stages.{words.split()[0]}")
+
+    def announce(title: str, passes: float, *_: object) -> None:
+        raise _Announced(passes)
+
+    monkeypatch.setattr(module, "announce", announce)
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(_Announced) as said:
+        command.run(module.main)
+    estimated = work(Params.load(), f"python -m stages.{words}")
+    assert estimated.passes == said.value.args[0] > 0
+    assert estimated.precision == "float32"
+
+
+def test_a_stage_that_trains_has_the_precision_of_its_run():
+    params = Params.load(tiny.ROOT / "params.yaml")
+    for words, precision in (
+        ("pretrain small cifar10 amoc", "bfloat16"), ("pretrain small cifar10 amoc_float32", "float32"),
+        ("classify small cifar10 trades", "bfloat16"), ("evaluate small cifar10 amoc", "float32"),
+    ):  # fmt: skip
+        assert work(params, f"python -m stages.{words}").precision == precision
+
+
+@pytest.mark.parametrize("words", ["python -m stages.report table5 demo", "python -m stages.data demo cifar10", "make"])
+def test_what_neither_trains_nor_attacks_is_not_counted(words):
+    assert work(Params.load(tiny.ROOT / "params.yaml"), words) is None
+
+
+@pytest.mark.parametrize("source", ["digits", "cifar"])
+def test_a_source_has_so_many_images(source, request, tmp_path):
+    folder = request.getfixturevalue("cifar_dir") if source == "cifar" else None
+    profile = {"digits": "demo", "cifar": "paper"}[source]
+    data = datasets.build("cifar10", Data(source=source, train=None, test=None), folder, tmp_path)
+    params = Params.load(tiny.ROOT / "params.yaml")
+    there = sizes(params, profile, "cifar10")
+    assert (there.train, there.test) == (len(data.train.labels), len(data.test.labels))
+    assert data.train.pixels.shape[1:] == (there.side, there.side, 3)
+    assert there.classes == data.classes
+    datasets.write(data, path := tmp_path / "data.safetensors")
+    assert_close(path, size(params, f"python -m stages.data {profile} cifar10", "data/x"))
+
+
+def assert_close(path: Path, estimated: int) -> None:
+    """But for the header of the file."""
+    assert 0 <= path.stat().st_size - estimated < 30_000
+
+
+def test_the_size_of_weights_is_that_of_their_file(tmp_path):
+    params = Params.load(tiny.ROOT / "params.yaml")
+    encoder = Encoder("resnet18", params.model("demo").width, (0.5,) * 3, (0.5,) * 3)
+    save_encoder(path := tmp_path / "encoder.safetensors", encoder, {})
+    assert path.stat().st_size > 1_000_000
+    assert_close(path, size(params, "python -m stages.pretrain demo cifar10 amoc", "models/amoc.safetensors"))
+    for option, protocols in (("", "probes"), (" --protocols peers", "peers")):
+        recipes, _ = params.protocols("demo", protocols)
+        heads = {name: linear_head(encoder.features, 10) for name, r in recipes.items() if r.train == "head"}
+        save_heads(path, heads, {})
+        words = f"python -m stages.evaluate demo cifar10 amoc{option}"
+        assert_close(path, estimated := size(params, words, "models/amoc.heads.safetensors"))
+        assert estimated == len(heads) * 4 * (10 * 128 + 10)
+    assert size(params, "python -m stages.evaluate demo cifar10 amoc", "results/demo/cifar10/evaluate/amoc.json") == 0
+
+
+def test_heads_and_the_network_of_a_protocol_differ_in_size():
+    params = Params.load(tiny.ROOT / "params.yaml")
+    words = "python -m stages.evaluate demo cifar10 amoc --protocols peers"
+    files = [paths.heads("demo", "cifar10", "amoc.peers"), paths.classifier("demo", "cifar10", "amoc.peers.aff")]
+    heads, network = (size(params, words, str(file)) for file in files)
+    assert network > 100 * heads > 0
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project in which nothing has run."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("amoc", "stages"):
+        shutil.copytree(tiny.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(tiny.ROOT / name, folder)
+    with chdir(folder):
+        Repo.init(no_scm=True).close()
+    yield folder
+
+
+def shown(text: str) -> dict[str, list[str]]:
+    _, *rows = (line.strip("|").split("|") for line in text.splitlines() if line.startswith("| "))
+    return {name.strip(): [cell.strip() for cell in cells] for name, *cells in rows}
+
+
+@pytest.mark.parametrize("profile", ["demo", "small"])
+def test_the_whole_of_table5_in_order_with_time_and_disk(project, monkeypatch, capsys, profile):
+    monkeypatch.chdir(project)
+    before = tiny.contents(project)
+    plan.main(["reports/table5"], profile)
+    said = capsys.readouterr().out
+    assert said.startswith(f"# reports/table5 in the profile {profile}\n")
+    rows = shown(said)
+    *names, total = rows
+    assert total == "**18 stages**" and len(names) == 18
+    order = [f"data@{profile}-cifar10", f"pretrain@{profile}-cifar10-amoc", f"evaluate@{profile}-cifar10-amoc",
+             f"attack-probed@{profile}-cifar10-amoc", f"reports/table5@{profile}"]  # fmt: skip
+    assert [name for name in names if name in order] == order and names[-1] == order[-1]
+    assert {why for why, *_ in list(rows.values())[:-1]} == {"never ran"}
+    assert rows["fingerprint-amoc"][1:] == ["-", "seconds", ""] == rows[f"reports/table5@{profile}"][1:]
+    settings = Params.load().pretraining(profile, "cifar10", "amoc")
+    images = {"demo": 1437, "small": 5000}[profile]
+    assert rows[f"pretrain@{profile}-cifar10-amoc"][1] == f"{float(f'{settings.epochs * images * 19:.2g}'):,.0f}"
+    assert all(re.fullmatch(r"[\d,.]+ (s|min|h)|seconds", time) for *_, time, _ in rows.values())
+    assert float(rows[total][3]) > 6 * float(rows[f"pretrain@{profile}-cifar10-amoc"][3]) > 6
+    after = {name for name, content in tiny.contents(project).items() if before.get(name) != content}
+    assert all(name.startswith(".dvc/tmp/") for name in after)  # DVC's own notes
+
+
+def test_nothing_to_do_is_said(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr("stages.plan.pending", lambda targets, profile: [])
+    plan.main(["reports/table"], "demo")
+    assert capsys.readouterr().out == "reports/table in the profile demo: nothing would run\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reports/table9"], r"dvc\.yaml has no stage 'reports/table9', it has fingerprint-amoc, .*reports/table5"),
+        (["reports/table5/"], r"dvc\.yaml has no stage 'reports/table5/', it has "),
+    ],
+)
+def test_a_target_that_is_not_there_is_refused_in_one_sentence(project, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["plan", *arguments])
+    with pytest.raises(SystemExit) as ending:
+        command.run(plan.main)
+    said = capsys.readouterr().err
+    assert ending.value.code == 2 and re.fullmatch(rf"plan: {sentence}[^\n]*\n", said)
+
+
+def test_where_dvc_is_not_at_home_it_says_so(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(project / "params.yaml", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["plan"])
+    with pytest.raises(SystemExit) as ending:
+        command.run(plan.main)
+    said = capsys.readouterr().err
+    assert ending.value.code == 2 and re.fullmatch(r"plan: DVC says: [^\n]+\n", said)
+    assert os.listdir(tmp_path) == ["params.yaml"]
