@@ -90,7 +90,8 @@ def build(name: str, settings: Data, folder: Path | None, cache: Path) -> Datase
         title, mean, std = _DIGITS
         train, test, label_names = _digits()
         if name == "cifar100":
-            train, test, label_names = _turned(train), _turned(test), (*label_names, *(f"{n} turned" for n in label_names))
+            train, test = _turned(train), _turned(test)
+            label_names += tuple(f"{digit} turned" for digit in label_names)
     else:
         title, mean, std = _CIFAR[name]
         train, test, label_names = _cifar(name, folder, cache)

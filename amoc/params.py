@@ -300,17 +300,18 @@ class Params:
         """The attacks of a suite, by name, in order; of one over radii, each at each radius: linf_pgd20_eps_2, ..."""
         where, known = f"suites.{name}", self._names("attacks")
         if not self.over_radii(name):
-            return {attack: self.attack(profile, attack) for attack in self._list(self._at("suites", name), known, where)}
+            chosen = self._list(self._at("suites", name), known, where)
+            return {attack: self.attack(profile, attack) for attack in chosen}
         value = self._mapping(self._at("suites", name), where, ("attacks", "eighths"))
         eighths = value["eighths"]
         if not (isinstance(eighths, list) and all(type(count) is int and count > 0 for count in eighths)):
             raise self._refusal(f"{where}.eighths", eighths, "a list of whole numbers from 1 up")
-        chosen = {attack: self.attack(profile, attack) for attack in self._list(value["attacks"], known, f"{where}.attacks")}
-        return {
-            f"{attack}_eps_{count}": settings.model_copy(update={"epsilon": settings.epsilon * count / 8})
-            for attack, settings in chosen.items()
-            for count in eighths
-        }
+        suite = {}
+        for attack in self._list(value["attacks"], known, f"{where}.attacks"):
+            settings = self.attack(profile, attack)
+            for count in eighths:
+                suite[f"{attack}_eps_{count}"] = settings.model_copy(update={"epsilon": settings.epsilon * count / 8})
+        return suite
 
     def suite_radii(self, name: str) -> list[int]:
         """The eighths of epsilon of a suite over radii."""

@@ -15,8 +15,8 @@ from stages import command
 
 Name = Literal[
     "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure5", "figure6",
-    "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "switches", "peers",
-    "claims", "all_claims",
+    "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "switches",
+    "peers", "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 

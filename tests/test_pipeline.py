@@ -23,8 +23,20 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    claims_report, fast, figure2, figure3, figure6, figure7, peers, precision, switches, table3, table4, table8,
-    v1_table4, v1_table6,
+    claims_report,
+    fast,
+    figure2,
+    figure3,
+    figure6,
+    figure7,
+    peers,
+    precision,
+    switches,
+    table3,
+    table4,
+    table8,
+    v1_table4,
+    v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
@@ -142,7 +154,7 @@ def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
     """A run that params.yaml has is named in dvc.yaml, in the group of its method."""
     runs = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["runs"]
     makers = {out: stage for stage in graph.stages.values() for out in graph.outs(stage)}
-    for dataset, run, own in [(dataset, *item) for dataset in DATASETS for item in runs[dataset].items()]:
+    for dataset, run, own in [(name, *item) for name in DATASETS for item in runs[name].items()]:
         stage = makers.get(f"models/{graph.profile}/{dataset}/{run}.safetensors")
         assert stage, f"dvc.yaml has no stage that makes the run {run} of params.yaml"
         for method in METHODS:
@@ -242,8 +254,8 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
-        "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10, "v1_table4": 3,
-        "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6, "claims": 4, "all_claims": 45,
+        "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10,
+        "v1_table4": 3, "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6, "claims": 4, "all_claims": 45,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}

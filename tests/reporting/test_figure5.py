@@ -71,7 +71,7 @@ def test_the_claim_is_judged(settings, measured):
 
 
 def test_each_panel_draws_its_data_set(settings, measured):
-    page, *panels = figure5.build(settings, "demo", measured()).draw().axes
+    _, *panels = figure5.build(settings, "demo", measured()).draw().axes
     for panel in panels:
         drawn = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "o"]
         assert drawn == [tuple(accuracy(at, eighths) for eighths in EIGHTHS) for at in range(4)]

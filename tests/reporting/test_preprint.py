@@ -8,7 +8,18 @@ import pytest
 
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import encoders, networks, published, table2, table5, table6, v1_table3, v1_table4, v1_table5, v1_table6
+from amoc.reporting import (
+    encoders,
+    networks,
+    published,
+    table2,
+    table5,
+    table6,
+    v1_table3,
+    v1_table4,
+    v1_table5,
+    v1_table6,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,7 +134,8 @@ def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, t
         (lambda profile: networks.build(settings, profile, v1_table3.TABLE, tmp_path), "v1_table3"),
         (lambda profile: encoders.build(settings, profile, v1_table4.TABLE, tmp_path), "v1_table4"),
     ):
-        numbers = [number for row in published.numbers(table).values() for name, number in row.items() if name != "epochs"]
+        rows = published.numbers(table).values()
+        numbers = [number for row in rows for name, number in row.items() if name != "epochs"]
         assert all(f" {number:.2f} " in build("paper").markdown for number in numbers), table
         assert not any(f" {number:.2f} " in build("small").markdown for number in numbers), table
 

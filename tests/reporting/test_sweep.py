@@ -58,7 +58,8 @@ def test_a_run_differs_from_amoc_in_that_setting_alone(settings, table):
 def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
     report = encoders.build(settings, "demo", table, swept(table))
     _, *panels = report.draw().axes
-    values = [settings.pretraining("demo", "cifar10", line.run).plain()[table.draw.axis.setting] for line in table.lines]
+    plain = [settings.pretraining("demo", "cifar10", line.run).plain() for line in table.lines]
+    values = [own[table.draw.axis.setting] for own in plain]
     for panel, recipe in zip(panels, ("stdev", "adev"), strict=True):
         drawn = {tuple(line.get_ydata()): list(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"}
         for attack in ("clean", "pgd20"):
