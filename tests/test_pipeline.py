@@ -255,14 +255,15 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
         "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10,
-        "v1_table4": 3, "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6, "claims": 4, "all_claims": 45,
+        "v1_table4": 3, "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6,
+        "claims": 4, "all_claims": 45,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}
     assert encoders(graph.needs("reports/figure5")) == {("cifar10", "amoc"), ("cifar100", "amoc")}
     for report in ("table4", "figure2"):
         assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs(f"reports/{report}"))
-    assert len(graph.stages) <= 260  # DVC does nothing with 240 in 3 s; writing the lock entries is quadratic
+    assert len(graph.stages) <= 260  # DVC does nothing with 240 in 3 s; writing their lock entries is quadratic
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
