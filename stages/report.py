@@ -13,7 +13,8 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "precision", "fast", "claims", "all_claims"
+    "table2", "table3", "table4", "table5", "table7", "table8", "figure3", "figure4", "v1_figure2", "corruptions",
+    "precision", "fast", "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -63,6 +64,14 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import figure3
 
             return figure3.build(params, profile)
+        case "figure4" | "v1_figure2":
+            from amoc.reporting import corrupted, figure4, v1_figure2
+
+            return corrupted.build(params, profile, {"figure4": figure4, "v1_figure2": v1_figure2}[name].FIGURE)
+        case "corruptions":
+            from amoc.reporting import corruptions
+
+            return corruptions.build(params, profile)
         case "precision":
             from amoc.reporting import precision
 

@@ -22,7 +22,18 @@ from ruamel.yaml import YAML
 
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import PROFILES, Params
-from amoc.reporting import claims_report, fast, figure3, precision, table3, table4, table8
+from amoc.reporting import (
+    claims_report,
+    corruptions,
+    fast,
+    figure3,
+    figure4,
+    precision,
+    table3,
+    table4,
+    table8,
+    v1_figure2,
+)
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
 from stages import fingerprint
@@ -179,6 +190,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "table4": ("pretrain/{}.clock.json", set(table4.RUNS)),
         "table8": ("evaluate/{}.json", set(table8.TABLE.runs)),
         "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
+        "figure4": ("corrupt/{}.json", {line.name for line in figure4.FIGURE.lines}),
         "fast": ("evaluate/{}.json", set(fast.STUDY.runs)),
         "precision": ("evaluate/{}.json", set(precision.STUDY.runs)),
         "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
@@ -191,10 +203,20 @@ def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
     for report, (file, runs) in runs_of_reports(params).items():
         stage = graph.stages[f"reports/{report}@{graph.profile}"]
         folder = f"results/{graph.profile}/cifar10"
-        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/")
+        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/", f"{folder}/corrupt/")
         expected = {f"{folder}/{file.format(run)}" for run in runs}
         assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report
         assert runs <= set(params.runs("cifar10")), report
+
+
+def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
+    networks = {"v1_figure2": {line.name for line in v1_figure2.FIGURE.lines}, "corruptions": {corruptions.MODEL.name}}
+    for report, names in networks.items():
+        stage = graph.stages[f"reports/{report}@{graph.profile}"]
+        folder = f"results/{graph.profile}/cifar10/corrupt/"
+        found = {path for path in graph.files(stage) if path.startswith(folder)}
+        assert found == {f"{folder}{name}.json" for name in names}
+        assert names <= set(Params.load(ROOT / "params.yaml").networks("cifar10"))
 
 
 def test_all_claims_are_given_what_their_stage_depends_on(graph):
@@ -229,11 +251,14 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
-        "table3": 13, "table4": 5, "table8": 9, "figure3": 15, "fast": 16, "precision": 4, "claims": 4, "all_claims": 30
+        "table3": 13, "table4": 5, "table8": 9, "figure3": 15, "figure4": 4, "fast": 16, "precision": 4, "claims": 4,
+        "all_claims": 30,
     }  # fmt: skip
-    assert encoders(graph.needs("reports/table5")) == {"amoc"}
+    assert encoders(graph.needs("reports/table5")) == encoders(graph.needs("reports/v1_figure2")) == {"amoc"}
+    assert not encoders(graph.needs("reports/corruptions"))
     assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs("reports/table4"))
-    assert len(graph.stages) <= 240  # so many do nothing in 3 s; writing their lock entries is quadratic, beyond that minutes
+    # so many do nothing in 3 s; writing their lock entries is quadratic, beyond that minutes
+    assert len(graph.stages) <= 240
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):
@@ -361,7 +386,7 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             said.append(f"{name} is committed, but it is not there")
             continue
         hold(name, "its md5", digest(project / name), md5[name])
-        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)\.json", name):
+        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack|corrupt)/(\w+)\.json", name):
             profile, dataset, key = match.groups()
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining
@@ -371,7 +396,7 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
                 hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
             for recipe, found in result["recipes"].items():
                 hold(name, f"recipe {recipe}", found, params.recipe(profile, recipe).plain())
-            for measured, outcomes in result["measurements"].items():
+            for measured, outcomes in result.get("measurements", {}).items():
                 for attack, outcome in outcomes.items():
                     expected = None if attack == "clean" else params.attack(profile, attack).plain()
                     hold(name, f"attack {attack} of {measured}", outcome["attack"], expected)

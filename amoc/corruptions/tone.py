@@ -9,7 +9,7 @@ from amoc.corruptions.streams import Streams
 
 
 def brightness(images: np.ndarray, severity: int, streams: Streams) -> np.ndarray:
-    """HSV's value, which is the largest channel, plus so much; the others keep their ratio to it, black becomes grey."""
+    """HSV's value, the largest channel, plus so much; the others keep their ratio to it, and black becomes grey."""
     more = (0.05, 0.10, 0.15, 0.20, 0.30)[severity - 1]
     values = to_unit(images)
     value = values.max(axis=3, keepdims=True)

@@ -45,7 +45,8 @@ def test_a_table_of_settings_starts_without_numpy(tmp_path, name):
     assert done.stdout.strip() == "False"
 
 
-PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in ("table5", "figure3", "fast")}
+DRAWN = ("table5", "figure3", "figure4", "v1_figure2", "corruptions", "fast")
+PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in DRAWN}
 
 
 @pytest.mark.parametrize("name", get_args(Name))
