@@ -38,20 +38,23 @@ def count(
     reached: Right = saved or {}
     batches = [range(first, min(first + batch_size, len(labels))) for first in range(0, len(labels), batch_size)]
 
-    def over(name: str, severity: int) -> dict[str, int]:
-        right = dict.fromkeys(heads, 0)
-        for batch in batches:
-            clean = pixels[batch.start : batch.stop]
-            images = clean if name == "clean" else source.images(name, severity, batch)
-            found = _right(features, heads, images, labels[batch.start : batch.stop], device)
-            right = {head: right[head] + found[head] for head in heads}
+    def counted(name: str) -> dict[str, list[int]]:
+        right: dict[str, list[int]] = {head: [] for head in heads}
+        for severity in SEVERITIES[:1] if name == "clean" else SEVERITIES:
+            found = []
+            for batch in batches:
+                clean = pixels[batch.start : batch.stop]
+                images = clean if name == "clean" else source.images(name, severity, batch)
+                found.append(_right(features, heads, images, labels[batch.start : batch.stop], device))
+            for head in heads:
+                right[head].append(sum(each[head] for each in found))
         return right
 
     for name in bar(["clean", *source.names], source.kind):
         if all(name in reached.get(head, {}) for head in heads):
             continue
-        counts = [over(name, severity) for severity in (SEVERITIES[:1] if name == "clean" else SEVERITIES)]
-        reached = {head: {**reached.get(head, {}), name: [each[head] for each in counts]} for head in heads}
+        right = counted(name)
+        reached = {head: {**reached.get(head, {}), name: right[head]} for head in heads}
         if save:
             save(reached)
     return reached
