@@ -87,7 +87,7 @@ def build(params: Params, profile: str, comparison: Comparison, results: Path = 
     numbers = {line.key: measured(found[line.key], comparison.heads) for line in comparison.lines}
     judged = verdicts.markdown(judge(narrow(CLAIMS, {comparison.name}), {comparison.name: numbers}), "Claim")
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=False),
         f"# {comparison.title}",
         SOURCES[images],
         f"![{comparison.title}, {profile} profile]({comparison.name}.svg)",

@@ -110,7 +110,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     shown = f": test image {sheet.number}, {sheet.label}, by severity" if sheet else ""
     measured = f", the mean over the first {sheet.measured_images} test images" if sheet else ""
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=False),
         "# Corruptions",
         SOURCES[images],
         f"![Every corruption at five severities, {profile} profile]({NAME}.svg)",
