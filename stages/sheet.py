@@ -22,7 +22,7 @@ def main(
     Needs no network.
     """
     params = Params.load()
-    where = paths.outputs(output, trial=False)
+    where, fingerprints = paths.outputs(output, trial=False), paths.fingerprints("corrupt")
     data = datasets.read(paths.data(profile, dataset))
     source = corrupted.find(data, params)
     images = data.test.pixels[: params.evaluate.batch_size]
@@ -35,7 +35,7 @@ def main(
     path = where / paths.sheet(profile, dataset)
     write_json(path, {
         "profile": profile, "dataset": dataset, "source": data.source, "images": source.kind,
-        "evaluate": params.evaluate.plain(), "fingerprints": paths.fingerprints("corrupt"),
+        "evaluate": params.evaluate.plain(), "fingerprints": fingerprints,
         "number": shown, "label": data.label_names[data.test.labels[shown]], "size": images.shape[1],
         "clean": packed(images[shown]), "tiles": tiles, "measured_images": len(images), "distances": distances,
     })  # fmt: skip
