@@ -35,6 +35,6 @@ def draw(
         for place, image in enumerate((clean, *images)):
             left = _LEFT + (side + _SPACE) * place
             axes = figure.add_axes((left / COLUMN, 1 - (top + side) / height, side / COLUMN, side / height))
-            axes.imshow(image, interpolation="nearest")
+            axes.imshow(image, interpolation="none")  # an SVG then holds the pixels, and asks for squares
             axes.set_axis_off()
     return figure
