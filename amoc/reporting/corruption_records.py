@@ -13,7 +13,7 @@ from amoc.engine.files import read_json
 from amoc.params import PROFILES
 from amoc.refusal import Refusal
 from amoc.reporting.paper_claims import CORRUPTIONS
-from amoc.reporting.records import RESULTS, Count, Evaluate, Settings, UsedRecipe, _Read, absent, sentence
+from amoc.reporting.records import RESULTS, Checked, Count, Evaluate, Settings, UsedRecipe, absent, sentence
 
 SEVERITIES = 5
 FROST, PROCEDURAL = "frost", "frost_procedural"
@@ -23,7 +23,7 @@ Images = Literal["official", "regenerated"]
 NAMES: dict[str, tuple[str, ...]] = {"official": CORRUPTIONS, "regenerated": REGENERATED}
 
 
-class CorruptionRecord(_Read):
+class CorruptionRecord(Checked):
     """Of one encoder, under each of its linear heads, or of one network, whose head is called last."""
 
     kind: Literal["corrupt"]

@@ -21,7 +21,7 @@ from amoc.reporting import contact_sheet, corruption_records, records, words
 from amoc.reporting.corrupted import DATASET, SOURCES, call, label
 from amoc.reporting.corrupted import Line as Compared
 from amoc.reporting.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
-from amoc.reporting.records import RESULTS, Count, Evaluate, _Read, absent, sentence
+from amoc.reporting.records import RESULTS, Checked, Count, Evaluate, absent, sentence
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -38,7 +38,7 @@ COLUMNS = (
 DISTANCES = tuple(Column(f"distance_{n}", f"d{n}", "", digits=1) for n in range(1, SEVERITIES + 1))
 
 
-class Sheet(_Read):
+class Sheet(Checked):
     """What stages.sheet wrote: one test image under everything, and mean distances of the first ones."""
 
     profile: Literal[PROFILES]

@@ -22,7 +22,9 @@ RESULTS = Path("results")
 ROUNDING = 0.005  # stored accuracies have two decimals
 
 
-class _Read(BaseModel):
+class Checked(BaseModel):
+    """A file, or a part of one, with exactly these keys."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
@@ -75,7 +77,7 @@ def _tag(settings: Any) -> str:
 Settings = Annotated[Annotated[Network, Tag(_TAGS[0])] | Annotated[Encoder, Tag(_TAGS[1])], Discriminator(_tag)]
 
 
-class Outcome(_Read):
+class Outcome(Checked):
     """One attack (or none: clean) on the first n test images."""
 
     n: Count
@@ -112,12 +114,12 @@ class Outcome(_Read):
         return self
 
 
-class Evaluate(_Read):
+class Evaluate(Checked):
     batch_size: Count
     seed: int
 
 
-class Record(_Read):
+class Record(Checked):
     """One result file: what was measured of one encoder (kind evaluate) or one model (kind attack)."""
 
     kind: Kind
