@@ -18,6 +18,7 @@ BEHAVIOURS = {
     "acl": "amoc.pretraining.acl_fingerprint",
     "classify": "amoc.classifying.fingerprint",
     "evaluate": "amoc.evaluating.fingerprint",
+    "corrupt": "amoc.corruptions.fingerprint",
 }
 
 

@@ -8,7 +8,7 @@ from amoc.engine.files import digest
 from amoc.params import PROBES
 from amoc.refusal import Refusal
 
-FINGERPRINTS = ("amoc", "amoc_cheaper", "acl", "classify", "evaluate")
+FINGERPRINTS = ("amoc", "amoc_cheaper", "acl", "classify", "evaluate", "corrupt")
 
 
 def data(profile: str, dataset: str) -> Path:
@@ -49,6 +49,11 @@ def clock(stage: str, profile: str, dataset: str, name: str) -> Path:
 def result(stage: str, profile: str, dataset: str, name: str) -> Path:
     """What was measured."""
     return Path("results", profile, dataset, stage, f"{name}.json")
+
+
+def sheet(profile: str, dataset: str) -> Path:
+    """What corruptions look like."""
+    return Path("results", profile, dataset, "sheet", "corruptions.json")
 
 
 def fingerprint(name: str) -> Path:

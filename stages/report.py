@@ -14,9 +14,9 @@ from amoc.reporting.reports import Report
 from stages import command
 
 Name = Literal[
-    "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure5", "figure6",
-    "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "switches",
-    "peers", "claims", "all_claims",
+    "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure4", "figure5",
+    "figure6", "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "v1_figure2", "corruptions",
+    "precision", "fast", "switches", "peers", "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -78,6 +78,14 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import figure3
 
             return figure3.build(params, profile)
+        case "figure4" | "v1_figure2":
+            from amoc.reporting import corrupted, figure4, v1_figure2
+
+            return corrupted.build(params, profile, {"figure4": figure4, "v1_figure2": v1_figure2}[name].FIGURE)
+        case "corruptions":
+            from amoc.reporting import corruptions
+
+            return corruptions.build(params, profile)
         case "precision":
             from amoc.reporting import precision
 

@@ -23,20 +23,8 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    claims_report,
-    fast,
-    figure2,
-    figure3,
-    figure6,
-    figure7,
-    peers,
-    precision,
-    switches,
-    table3,
-    table4,
-    table8,
-    v1_table4,
-    v1_table6,
+    claims_report, corruptions, fast, figure2, figure3, figure4, figure6, figure7, peers, precision, switches, table3,
+    table4, table8, v1_figure2, v1_table4, v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
@@ -197,6 +185,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "table8": ("evaluate/{}.json", set(table8.TABLE.runs)),
         "figure2": ("embed/{}.json", set(figure2.RUNS)),
         "figure3": ("evaluate/{}.json", set(figure3.repeats(params).runs)),
+        "figure4": ("corrupt/{}.json", {line.name for line in figure4.FIGURE.lines}),
         "figure6": ("evaluate/{}.json", set(figure6.TABLE.runs)),
         "figure7": ("evaluate/{}.json", set(figure7.TABLE.runs)),
         "v1_table4": ("evaluate/{}.json", set(v1_table4.TABLE.runs)),
@@ -215,10 +204,20 @@ def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
     for report, (file, runs) in runs_of_reports(params).items():
         stage = graph.stages[f"reports/{report}@{graph.profile}"]
         folder = f"results/{graph.profile}/cifar10"
-        kinds = (f"{folder}/evaluate/", f"{folder}/pretrain/", f"{folder}/embed/")
+        kinds = tuple(f"{folder}/{kind}/" for kind in ("evaluate", "pretrain", "embed", "corrupt"))
         expected = {f"{folder}/{file.format(run)}" for run in runs}
         assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report
         assert runs <= set(params.runs("cifar10")), report
+
+
+def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
+    networks = {"v1_figure2": {line.name for line in v1_figure2.FIGURE.lines}, "corruptions": {corruptions.MODEL.name}}
+    for report, names in networks.items():
+        stage = graph.stages[f"reports/{report}@{graph.profile}"]
+        folder = f"results/{graph.profile}/cifar10/corrupt/"
+        found = {path for path in graph.files(stage) if path.startswith(folder)}
+        assert found == {f"{folder}{name}.json" for name in names}
+        assert names <= set(Params.load(ROOT / "params.yaml").networks("cifar10"))
 
 
 def test_all_claims_are_given_what_their_stage_depends_on(graph):
@@ -254,13 +253,15 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     names = runs_of_reports(Params.load(ROOT / "params.yaml"))
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
-        "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure6": 6, "figure7": 10,
+        "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure4": 4, "figure6": 6, "figure7": 10,
         "v1_table4": 3, "v1_table6": 5, "fast": 16, "precision": 4, "switches": 18, "peers": 6,
         "claims": 4, "all_claims": 45,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}
     assert encoders(graph.needs("reports/figure5")) == {("cifar10", "amoc"), ("cifar100", "amoc")}
+    assert encoders(graph.needs("reports/v1_figure2")) == {("cifar10", "aca_frozen_long")}
+    assert not encoders(graph.needs("reports/corruptions"))
     for report in ("table4", "figure2"):
         assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs(f"reports/{report}"))
     assert len(graph.stages) <= 260  # DVC does nothing with 240 in 3 s; writing their lock entries is quadratic
@@ -391,7 +392,8 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             said.append(f"{name} is committed, but it is not there")
             continue
         hold(name, "its md5", digest(project / name), md5[name])
-        if match := re.fullmatch(r"results/(\w+)/(\w+)/(?:evaluate|attack)/(\w+)(?:\.(?!clock)\w+)?\.json", name):
+        kinds = "evaluate|attack|radii|corrupt"
+        if match := re.fullmatch(rf"results/(\w+)/(\w+)/(?:{kinds})/(\w+)(?:\.(?!clock)\w+)?\.json", name):
             profile, dataset, key = match.groups()
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining
@@ -401,7 +403,7 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
                 hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
             for recipe, found in result["recipes"].items():
                 hold(name, f"recipe {recipe}", found, params.recipe(profile, recipe).plain())
-            for measured, outcomes in result["measurements"].items():
+            for measured, outcomes in result.get("measurements", {}).items():
                 for attack, outcome in outcomes.items():
                     expected = None if attack == "clean" else params.attack(profile, attack).plain()
                     hold(name, f"attack {attack} of {measured}", outcome["attack"], expected)

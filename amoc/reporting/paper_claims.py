@@ -31,6 +31,7 @@ CORRUPTIONS = (
     *("snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression"),
     *("speckle_noise", "gaussian_blur", "spatter", "saturate"),
 )
+WITHOUT_FROST = tuple(name for name in CORRUPTIONS if name != "frost")  # whose published textures may be lacking
 HOURS, HOURS_OF_ACL = (Quantity("table4", run, "total_hours") for run in ("amoc", "acl_long"))
 SECONDS, *SECONDS_OF_ACL = (Quantity("table4", run, "seconds_per_epoch") for run in ("amoc", "acl_b256", "acl"))
 ACL_ROBEV = Quantity("v1_table4", "acl", "robev_pgd20")
@@ -131,12 +132,19 @@ CLAIMS = (
         "AMOC is above ACL on every corruption, most on two",
         "journal, Figure 4",
         (
-            Part("short: each of the 19", above("figure4", "amoc", ["acl"], CORRUPTIONS)),
-            Part("long: each of the 19", above("figure4", "amoc_long", ["acl_long"], CORRUPTIONS)),
+            Part("short: each of the 18 but frost", above("figure4", "amoc", ["acl"], WITHOUT_FROST)),
+            Part("long: each of the 18 but frost", above("figure4", "amoc_long", ["acl_long"], WITHOUT_FROST)),
             Part(
-                "gaussian blur, impulse noise: more than the mean advantage over the 19",
+                "frost too, short and long, on the published images",
+                (
+                    *above("figure4", "amoc", ["acl"], ("frost",)),
+                    *above("figure4", "amoc_long", ["acl_long"], ("frost",)),
+                ),
+            ),
+            Part(
+                "gaussian blur, impulse noise: more than the mean advantage over the 18",
                 tuple(
-                    pronounced("figure4", upper, lower, corruption, CORRUPTIONS)
+                    pronounced("figure4", upper, lower, corruption, WITHOUT_FROST)
                     for upper, lower in (("amoc", "acl"), ("amoc_long", "acl_long"))
                     for corruption in ("gaussian_blur", "impulse_noise")
                 ),
@@ -257,8 +265,8 @@ CLAIMS = (
         "preprint, Figure 2",
         (
             Part(
-                "ACA with the frozen bank, fine-tuned: mean over the 19",
-                above("v1_figure2", "aca_frozen_finetuned", ("adv_training", "trades"), ("mean19",)),
+                "ACA with the frozen bank, fine-tuned: mean over the 18 without frost",
+                above("v1_figure2", "aca_frozen_finetuned", ("adv_training", "trades"), ("mean18",)),
             ),
         ),
     ),

@@ -22,7 +22,9 @@ RESULTS = Path("results")
 ROUNDING = 0.005  # stored accuracies have two decimals
 
 
-class _Read(BaseModel):
+class Checked(BaseModel):
+    """A file, or a part of one, with exactly these keys."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
@@ -76,7 +78,7 @@ def _tag(settings: Any) -> str:
 Settings = Annotated[Annotated[Network, Tag(_TAGS[0])] | Annotated[Encoder, Tag(_TAGS[1])], Discriminator(_tag)]
 
 
-class Outcome(_Read):
+class Outcome(Checked):
     """One attack (or none: clean) on the first n test images."""
 
     n: Count
@@ -113,12 +115,12 @@ class Outcome(_Read):
         return self
 
 
-class Evaluate(_Read):
+class Evaluate(Checked):
     batch_size: Count
     seed: int
 
 
-class Record(_Read):
+class Record(Checked):
     """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5).
 
     protocols: which list of params.yaml `recipes` are, of an encoder.

@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from amoc.params import Params
+from amoc.reporting.corruption_records import NAMES
 
 ATTACKS = {
     "linf_pgd20": {"kind": "pgd", "norm": "linf", "epsilon": 0.15, "images": None, "steps": 20, "relative_step": 0.1},
@@ -97,6 +98,31 @@ def save(tmp_path: Path) -> Callable[[dict], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def counted() -> Callable[..., dict]:
+    """Make what stages.corrupt counts of 100 images: 50 right of each corruption, unless it is said otherwise."""
+
+    def make(name: str, settings: dict | None = None, images: str = "regenerated", **heads: dict) -> dict:
+        settings = settings or encoder() | {"branch": "adv"}
+        even = {"clean": [50]} | {corruption: [50] * 5 for corruption in NAMES[images]}
+        right = {
+            head: even | {key: number if isinstance(number, list) else [number] for key, number in changes.items()}
+            for head, changes in (heads or {"stdev": {}}).items()
+        }
+        whole = result(name, "corrupt", settings, {}, test_images=100, images=images, right=right)
+        del whole["measurements"]
+        return whole | {"fingerprints": {"corrupt": "0" * 32}}
+
+    return make
+
+
+@pytest.fixture
+def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Callable[[dict], Path]) -> Callable[[dict], Path]:
+    """As `save`, with the test's own folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return save
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ from tests.stages import tiny
 
 OURS = (f"{tiny.ROOT}/amoc/", f"{tiny.ROOT}/stages/")
 WRITES = (os.fsync, os.replace)
-MAINS = {name: import_module(f"stages.{name}").main for name in ("pretrain", "evaluate", "classify", "attack")}
+MAINS = {
+    name: import_module(f"stages.{name}").main for name in ("pretrain", "evaluate", "classify", "attack", "corrupt")
+}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

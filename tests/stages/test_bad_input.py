@@ -146,6 +146,7 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         ("classify demo cifar10 amoc", "classifiers.cifar10 has no amoc.*standard, amoc_finetuned"),
         ("attack demo cifar10 amok", "has no amok"),
         ("embed demo cifar10 amok", "runs.cifar10 has no amok"),
+        ("corrupt demo cifar10 amok", "has no amok"),
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
         ("report table5 demo table2", "table5 reads results, not the reports table2"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
@@ -202,6 +203,7 @@ def replace(path: Path, other: Path) -> Callable[[], object]:
 
 TWIN = paths.classifier("demo", "cifar10", "standard", twin=True)
 FINETUNE, PROBED = "classify demo cifar10 amoc_finetuned", "attack demo cifar10 amoc"
+CORRUPT, CORRUPT_PROBED = "corrupt demo cifar10 standard", "corrupt demo cifar10 amoc"
 TABLE, CLAIMS = "report table5 demo", "report claims demo table5"
 OTHER_PROBES = (put("probes", value=["robev", "stdev"]), put("attacked_probe", value="robev"))
 
@@ -226,6 +228,11 @@ FILES = {
         PROBED,
         f"{HEADS} has no head of robev, only of adev, stdev: .*stages.evaluate",
     ),
+    "network to corrupt": (remove(NETWORK), CORRUPT, f"{NETWORK} is missing"),
+    "heads to corrupt": (remove(HEADS), CORRUPT_PROBED, f"{HEADS} is missing"),
+    "fingerprint of corruptions": (remove(paths.fingerprint("corrupt")), CORRUPT, "corrupt.json is missing"),
+    "fingerprint of the sheet": (remove(paths.fingerprint("corrupt")), "sheet demo cifar10", "corrupt.json is missing"),
+    "no sheet": (lambda: None, "report corruptions demo", "sheet/corruptions.json is missing.*stages.sheet"),
     "no result": (lambda: None, TABLE, "results/demo/cifar10/attack/standard.json is missing.*stages.attack"),
     "no report": (lambda: None, CLAIMS, "evaluate/moco.json is missing.*stages.evaluate"),
     "damaged result": (write("results/demo/cifar10/evaluate/amoc.json", "{"), CLAIMS, "amoc.json is not JSON"),
@@ -256,7 +263,9 @@ def test_protocols_that_are_not_there(refused):
     refused(f"{EVALUATE} --protocols mine", "protocols has no mine, it has peers")
 
 
-@pytest.mark.parametrize("words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, "data demo cifar10", "report table7 demo"])
+@pytest.mark.parametrize(
+    "words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, CORRUPT, "data demo cifar10", "report table7 demo"]
+)
 def test_a_full_disk(refused, monkeypatch, words):
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

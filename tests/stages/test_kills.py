@@ -25,14 +25,15 @@ COMMANDS = {
     "peers": ["evaluate", "demo", "cifar10", "amoc", "--protocols", "peers"],
     "classify": ["classify", "demo", "cifar10", "standard"],
     "attack": ["attack", "demo", "cifar10", "standard"],
+    "corrupt": ["corrupt", "demo", "cifar10", "standard"],
 }
 STEP = {
     "pretrain": "AMOC.update", "evaluate": "train_step", "peers": "_attack", "classify": "train_step",
-    "attack": "_attack",
+    "attack": "_attack", "corrupt": "count.<locals>.counted",
 }  # fmt: skip
 LAST_WRITE = {
     "pretrain": "write_curve", "evaluate": "record", "peers": "record", "classify": "write_curve",
-    "attack": "write_json",
+    "attack": "write_json", "corrupt": "write_json",
 }  # fmt: skip
 
 Answer = dict[str, Any]  # of killed_stages.py
@@ -152,6 +153,7 @@ def test_killed_at_every_step_of_every_write(ask, rehearsed, stage, tmp_path):
     ("stage", "number", "status"),
     [("pretrain", signal.SIGTERM, 143), ("classify", signal.SIGINT, 130), ("attack", signal.SIGTERM, 143),
      ("peers", signal.SIGTERM, 143),
+     ("corrupt", signal.SIGINT, 130),
      pytest.param("evaluate", signal.SIGINT, 130, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_asked_to_stop_it_saves_where_it_is(ask, rehearsed, project, stage, number, status):

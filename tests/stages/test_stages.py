@@ -27,7 +27,7 @@ from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
-from amoc.reporting import clocks, records
+from amoc.reporting import clocks, corruption_records, records
 from stages import attack, evaluate, fingerprint, paths, pretrain
 from tests.stages import tiny
 
@@ -49,6 +49,8 @@ STAGES = (
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
     *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
     *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
+    *("corrupt@demo-cifar10-acl", "corrupt@demo-cifar10-amoc", "corrupt-network@demo-cifar10-standard"),
+    *("sheet@demo-cifar10", "reports/figure4@demo", "reports/v1_figure2@demo", "reports/corruptions@demo"),
     *("reports/switches@demo", "reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo"),
 )
 RESULTS = [
@@ -169,7 +171,7 @@ def test_another_run_elsewhere_gives_the_same_bytes(built, tmp_path):
             assert (again.folder / name).read_bytes() == (built.folder / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "evaluate", "classify", "attack"])
+@pytest.mark.parametrize("stage", ["pretrain", "evaluate", "classify", "attack", "corrupt"])
 def test_only_clock_files_hold_times(built, stage):
     clocks = sorted(built.folder.glob(f"results/**/{stage}/*.clock.json"))
     assert clocks
@@ -395,6 +397,18 @@ def test_a_probe_is_attacked_as_it_was_evaluated(here):
     evaluated = records.read(paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]
     attacked = records.read(paths.result("attack", "demo", "cifar10", "amoc")).measurements["last"]
     assert attacked["clean"] == evaluated["clean"] and attacked["linf_pgd20"] == evaluated["linf_pgd20"]
+
+
+def test_clean_images_are_counted_as_they_were_evaluated(here):
+    """What is counted on corrupted images has the same head, branch and network as everything else."""
+    for run, heads in (("amoc", ["adev", "stdev"]), ("acl", ["adev", "stdev"]), ("standard", ["last"])):
+        found = corruption_records.find("demo", "cifar10", run, Path("results"))
+        assert sorted(found.right) == heads and found.images == "regenerated"
+        kind = "attack" if run == "standard" else "evaluate"
+        measured = records.read(paths.result(kind, "demo", "cifar10", run)).measurements
+        for head in heads:
+            assert found.right[head]["clean"] == [measured[head]["clean"].right]
+        assert found.fingerprints["corrupt"] == digest(paths.fingerprint("corrupt"))
 
 
 def test_reports_show_what_was_measured(here):

@@ -1,0 +1,75 @@
+"""How many corrupted images networks get right, resumable after every corruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amoc.augment import to_float
+from amoc.corruptions.catalogue import SEVERITIES
+from amoc.corruptions.source import Source
+from amoc.engine.progress import bar
+
+# head -> corruption -> how many images are right at each severity; clean has one number
+Right = dict[str, dict[str, list[int]]]
+
+
+def count(
+    features: Callable[[Tensor], Tensor], heads: Mapping[str, nn.Module], pixels: np.ndarray, labels: np.ndarray,
+    source: Source, *, batch_size: int, device: torch.device, saved: Right | None = None,
+    save: Callable[[Right], object] | None = None,
+) -> Right:  # fmt: skip
+    """Count, for the clean images and then for each corruption of the source, what each head gets right.
+
+    Args:
+        features: images (B, 3, H, W) in [0, 1] -> (B, features), of a network in eval mode on the device.
+        heads: (B, features) -> logits (B, classes), by name, on the device.
+        pixels: the clean test images, uint8 (N, H, W, 3).
+        labels: int64 (N,).
+        saved: what `save` was last given by a call with the same arguments that did not finish.
+        save: called after the clean images and after each corruption, with everything so far.
+
+    Raises:
+        FloatingPointError: logits are NaN or infinite.
+    """
+    reached: Right = saved or {}
+    batches = [range(first, min(first + batch_size, len(labels))) for first in range(0, len(labels), batch_size)]
+
+    def counted(name: str) -> dict[str, list[int]]:
+        right: dict[str, list[int]] = {head: [] for head in heads}
+        for severity in SEVERITIES[:1] if name == "clean" else SEVERITIES:
+            found = []
+            for batch in batches:
+                clean = pixels[batch.start : batch.stop]
+                images = clean if name == "clean" else source.images(name, severity, batch)
+                found.append(_right(features, heads, images, labels[batch.start : batch.stop], device))
+            for head in heads:
+                right[head].append(sum(each[head] for each in found))
+        return right
+
+    for name in bar(["clean", *source.names], source.kind):
+        if all(name in reached.get(head, {}) for head in heads):
+            continue
+        right = counted(name)
+        reached = {head: {**reached.get(head, {}), name: right[head]} for head in heads}
+        if save:
+            save(reached)
+    return reached
+
+
+@torch.no_grad()
+def _right(
+    features: Callable[[Tensor], Tensor], heads: Mapping[str, nn.Module], pixels: np.ndarray, labels: np.ndarray,
+    device: torch.device,
+) -> dict[str, int]:  # fmt: skip
+    found = features(to_float(torch.from_numpy(pixels).to(device)))
+    truth, right = torch.from_numpy(labels).to(device), {}
+    for name, head in heads.items():
+        logits = head(found)
+        if not logits.isfinite().all():
+            raise FloatingPointError(f"{name}: NaN or infinite logits")
+        right[name] = int((logits.argmax(dim=1) == truth).sum())
+    return right

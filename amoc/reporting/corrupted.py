@@ -1,0 +1,195 @@
+"""Networks compared on corrupted images: what the journal's Figure 4 and the preprint's Figure 2 share.
+
+Which networks such a figure has is a value, a `Comparison`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+from amoc.params import Params
+from amoc.reporting import corruption_records, records, verdicts, words
+from amoc.reporting.claims import judge, narrow
+from amoc.reporting.corruption_plot import Gap, Series, draw
+from amoc.reporting.corruption_records import COMMON, FROST, PROCEDURAL, CorruptionRecord
+from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, WITHOUT_FROST
+from amoc.reporting.records import Network
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, to_csv, to_markdown
+
+DATASET = "cifar10"
+MEANS = {  # column of metrics.json -> the corruptions
+    "mean19": CORRUPTIONS,
+    "mean18": WITHOUT_FROST,
+    "mean15": CORRUPTIONS[:COMMON],
+    "mean14": tuple(name for name in CORRUPTIONS[:COMMON] if name != FROST),
+}
+READING = """\
+Percent of the test images classified right, in the mean over five severities. **Bold** and _underscored_ are the best
+and second best of a row.
+"""
+SOURCES = {
+    "official": "Corrupted images: **official**, the published files.\n",
+    "regenerated": """\
+Corrupted images: **regenerated** from the test images with the published severities, not the published files. Of frost
+the published textures are lacking; the one here is procedural, another corruption, and is in no mean. So means are over
+18 of the 19 corruptions, and over 14 of the common 15.
+""",
+    None: "Nothing is measured yet.\n",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One network, or one encoder under linear heads."""
+
+    key: str  # in metrics.json
+    name: str  # of `runs` or `classifiers` in params.yaml
+    method: str  # key of LOOKS
+    hollow: bool = False  # drawn so, where a method is there twice
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which networks are compared. The first head is shown and drawn, all are in the CSV."""
+
+    name: str
+    title: str
+    lines: tuple[Line, ...]
+    heads: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+    caption: str = ""
+
+
+Found = Mapping[str, CorruptionRecord | None]  # key of a line -> its record; None if it was not measured
+
+
+def build(params: Params, profile: str, comparison: Comparison, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/corrupt/<name>.json of the networks that params.yaml has.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was measured unlike the others.
+    """
+    known = {*params.runs(DATASET), *params.networks(DATASET)}
+    found = {
+        line.key: corruption_records.find(profile, DATASET, line.name, results) if line.name in known else None
+        for line in comparison.lines
+    }
+    there = [record for record in found.values() if record is not None]
+    corruption_records.compare_alike(there)
+    images = there[0].images if there else None
+    shown = tabulate(params, profile, comparison, found, comparison.heads[:1])
+    whole = tabulate(params, profile, comparison, found, comparison.heads)
+    numbers = {line.key: measured(found[line.key], comparison.heads) for line in comparison.lines}
+    judged = verdicts.markdown(judge(narrow(CLAIMS, {comparison.name}), {comparison.name: numbers}), "Claim")
+    text = page(
+        words.stands_in(params, profile, DATASET, networks=False),
+        f"# {comparison.title}",
+        SOURCES[images],
+        f"![{comparison.title}, {profile} profile]({comparison.name}.svg)",
+        to_markdown(shown),
+        READING + comparison.caption,
+        "## What this figure alone can check",
+        judged,
+    )
+    count = f", {there[0].test_images} images" if there else ""
+    subtitle = f"{profile}: {words.images(params, profile, DATASET)}{count}"
+    kind = f", {images}" if images else ""
+    title = f"Accuracy (%) on corrupted images{kind}"
+    picture = partial(draw, title, subtitle, rows(images), _series(params, profile, comparison, found), comparison.gaps)
+    return Report(comparison.name, profile, text, to_csv(whole), numbers, picture)
+
+
+def measured(record: CorruptionRecord | None, heads: tuple[str, ...]) -> dict[str, float | None]:
+    """Clean accuracy, each corruption and the means, of the first head; of the others with the head's name before.
+
+    None for what was not measured, which is frost, and a mean that has it, where the images are regenerated.
+    """
+    numbers: dict[str, float | None] = {}
+    for head in heads:
+        own = {name: record.accuracy(head, name) if record else None for name in ("clean", *CORRUPTIONS, PROCEDURAL)}
+        for mean, names in MEANS.items():
+            values = [own[name] for name in names]
+            own[mean] = None if None in values else fmean(values)
+        prefix = "" if head == heads[0] else f"{head}_"
+        numbers |= {f"{prefix}{name}": None if value is None else round(value, 4) for name, value in own.items()}
+    return numbers
+
+
+def rows(images: str | None) -> tuple[str, ...]:
+    """What a table of such images has, from top to bottom."""
+    if images == "official":
+        return ("clean", *CORRUPTIONS, "mean19", "mean15")
+    return ("clean", *WITHOUT_FROST, "mean18", "mean14", PROCEDURAL)
+
+
+def tabulate(params: Params, profile: str, comparison: Comparison, found: Found, heads: tuple[str, ...]) -> Table:
+    """A row per corruption, a column per network and head."""
+    images = next((record.images for record in found.values() if record is not None), None)
+    columns, cells = [], {row: {} for row in rows(images)}
+    for head in heads:
+        for line in comparison.lines:
+            record = found[line.key]
+            key = line.key if head == comparison.heads[0] else f"{line.key}_{head}"
+            heading = label(params, profile, line, record)
+            columns.append(Column(key, heading if head == "last" else f"{heading}, {words.RECIPES[head]}"))
+            numbers = measured(record, (head,))
+            missing = record.status if record is not None and record.status != "ok" else NOT_MEASURED
+            for row in cells:
+                cells[row][key] = Cell(numbers[row], missing=missing)
+    return Table("Corruption", tuple(columns), tuple(Row(row, call(row), _ranked(cells[row])) for row in cells))
+
+
+def _ranked(cells: dict[str, Cell]) -> dict[str, Cell]:
+    """With the best and second best of a row marked, as `tables` marks those of a column."""
+    order = sorted({round(cell.number, 2) for cell in cells.values() if cell.number is not None}, reverse=True)
+    marks = dict(zip(order, ("**", "_"), strict=False)) if len(order) > 1 else {}
+    marked = {}
+    for key, cell in cells.items():
+        mark = "" if cell.number is None else marks.get(round(cell.number, 2), "")
+        marked[key] = Cell(cell.value, shown=f"{mark}{cell.number:.2f}{mark}") if mark else cell
+    return marked
+
+
+def call(row: str) -> str:
+    """'gaussian_noise' -> 'gaussian noise', 'mean18' -> 'mean of 18'."""
+    if row == PROCEDURAL:
+        return "procedural frost"
+    return f"mean of {row.removeprefix('mean')}" if row in MEANS else row.replace("_", " ")
+
+
+def label(params: Params, profile: str, line: Line, record: CorruptionRecord | None) -> str:
+    """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (PGD-AT 12 ep)'; the settings that were used."""
+    if record is not None:
+        settings = record.settings.model_dump()
+        network = isinstance(record.settings, Network)
+    elif line.name in params.networks(DATASET):
+        settings, network = params.classifying(profile, DATASET, line.name).plain(), True
+    elif line.name in params.runs(DATASET):
+        settings, network = params.pretraining(profile, DATASET, line.name).plain(), False
+    else:
+        return f"{line.name} (not in params.yaml)"
+    if not network:
+        return f"{words.encoder(settings)} ({settings['epochs']} ep, b{settings['batch_size']})"
+    objective = words.OBJECTIVES[settings["recipe"]["objective"]]
+    if settings["encoder"] is None:
+        return f"{objective} ({settings['recipe']['epochs']} ep)"
+    encoder = words.encoder(params.pretraining(profile, DATASET, settings["encoder"]).plain())
+    return f"{encoder} fine-tuned ({objective} {settings['recipe']['epochs']} ep)"
+
+
+def _series(params: Params, profile: str, comparison: Comparison, found: Found) -> tuple[Series, ...]:
+    return tuple(
+        Series(
+            line.key,
+            line.method,
+            label(params, profile, line, found[line.key]),
+            measured(found[line.key], comparison.heads[:1]),
+            line.hollow,
+        )
+        for line in comparison.lines
+    )

@@ -1,0 +1,175 @@
+"""What the corruptions look like, how far they move an image, and what a network without defence makes of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from amoc.engine.files import read_json
+from amoc.params import PROFILES, Params
+from amoc.refusal import Refusal
+from amoc.reporting import contact_sheet, corruption_records, records, words
+from amoc.reporting.corrupted import DATASET, SOURCES, call, label
+from amoc.reporting.corrupted import Line as Compared
+from amoc.reporting.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
+from amoc.reporting.records import RESULTS, Checked, Count, Evaluate, absent, sentence
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "corruptions"
+MODEL = Compared("standard", "standard", "standard")
+HEAD = "last"
+_WIDTH = 120  # of running text
+
+Five = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=SEVERITIES, max_length=SEVERITIES)]
+COLUMNS = (
+    *(Column(f"severity_{n}", str(n), "", digits=2) for n in range(1, SEVERITIES + 1)),
+    Column("mean", "Mean", "over the severities"),
+)
+DISTANCES = tuple(Column(f"distance_{n}", f"d{n}", "", digits=1) for n in range(1, SEVERITIES + 1))
+
+
+class Sheet(Checked):
+    """What stages.sheet wrote: one test image under everything, and mean distances of the first ones."""
+
+    profile: Literal[PROFILES]
+    dataset: str
+    source: Literal["digits", "cifar"]
+    images: Images
+    evaluate: Evaluate
+    fingerprints: dict[str, str]
+    number: Annotated[int, Field(ge=0)]
+    label: str
+    size: Count
+    clean: str
+    tiles: dict[str, list[str]]
+    measured_images: Count
+    distances: dict[str, Five]  # mean absolute difference from the clean image, 0 ... 255
+
+    @model_validator(mode="after")
+    def _check(self) -> Sheet:
+        if not set(self.tiles) == set(self.distances) == set(NAMES[self.images]):
+            raise ValueError(f"tiles and distances must be of the {self.images} corruptions")
+        for name, tiles in {"clean": [self.clean] * SEVERITIES, **self.tiles}.items():
+            if len(tiles) != SEVERITIES or any(len(unpacked(tile)) != 3 * self.size**2 for tile in tiles):
+                raise ValueError(f"{name} must have five images of {self.size}x{self.size} pixels")
+        return self
+
+    def tile(self, packed: str) -> np.ndarray:
+        """uint8 (size, size, 3)."""
+        return np.frombuffer(unpacked(packed), np.uint8).reshape(self.size, self.size, 3)
+
+
+def unpacked(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"an image is not base64: {error}") from None
+
+
+def find_sheet(profile: str, results: Path = RESULTS) -> Sheet | None:
+    """None where it was not made, in a profile other than the demo. Raises Refusal if it is broken, or the demo's."""
+    file = results / profile / DATASET / "sheet" / "corruptions.json"
+    command = f"python -m stages.sheet {profile} {DATASET}"
+    if not file.exists():
+        return absent(file, profile, command)
+    try:
+        return Sheet.model_validate(read_json(file))
+    except ValidationError as failure:
+        raise Refusal(f"{file} is broken: {sentence(failure)}; make it again with `{command}`") from None
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read the sheet, and what the network Standard gets right.
+
+    Raises:
+        Refusal: one of them is missing in the demo, or broken, or they are of other images.
+    """
+    sheet = find_sheet(profile, results)
+    known = MODEL.name in params.networks(DATASET)
+    record = corruption_records.find(profile, DATASET, MODEL.name, results) if known else None
+    if sheet and record:
+        shown, counted = ((each.images, each.fingerprints.get("corrupt")) for each in (sheet, record))
+        if shown != counted:
+            raise Refusal(
+                f"the sheet has {shown[0]} images and {MODEL.name} was measured on other ones: make both again with "
+                f"`python -m stages.sheet {profile} {DATASET}` and `python -m stages.corrupt {profile} {DATASET} "
+                f"{MODEL.name}`"
+            )
+    images = sheet.images if sheet else record.images if record else None
+    table = tabulate(images, sheet, record)
+    shown = f": test image {sheet.number}, {sheet.label}, by severity" if sheet else ""
+    measured = f", the mean over the first {sheet.measured_images} test images" if sheet else ""
+    text = page(
+        words.stands_in(params, profile, DATASET, networks=False),
+        "# Corruptions",
+        SOURCES[images],
+        f"![Every corruption at five severities, {profile} profile]({NAME}.svg)",
+        to_markdown(table),
+        f"1 to 5: accuracy (%) of {label(params, profile, MODEL, record)} at each severity. d1 to d5: how far a\n"
+        f"value of 0 to 255 is from the clean image's{measured}.\n",
+        falling(record, sheet),
+    )
+    title, subtitle = f"Corruptions, {images or 'not made'}", f"{profile}{shown}"
+    clean = sheet.tile(sheet.clean) if sheet else None
+    picture = partial(contact_sheet.draw, title, subtitle, _rows(sheet), clean)
+    return Report(NAME, profile, text, to_csv(table), metrics(table), picture)
+
+
+def tabulate(images: Images | None, sheet: Sheet | None, record: CorruptionRecord | None) -> Table:
+    """A row per corruption: accuracies, then distances."""
+    rows = []
+    if record is not None:
+        clean = {"mean": Cell(record.accuracy(HEAD, "clean"))}
+        rows.append(Row("clean", "clean", clean))
+    for name in NAMES[images or "regenerated"]:
+        percents = record.severities(HEAD, name) if record else None
+        distances = sheet.distances[name] if sheet else None
+        cells = {c.key: Cell(v) for c, v in zip(COLUMNS, [*(percents or [None] * 5), None], strict=True)}
+        cells["mean"] = Cell(record.accuracy(HEAD, name) if record else None)
+        cells |= {c.key: Cell(v) for c, v in zip(DISTANCES, distances or [None] * SEVERITIES, strict=True)}
+        rows.append(Row(name, call(name), cells))
+    return Table("Corruption", (*COLUMNS, *DISTANCES), tuple(rows))
+
+
+def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
+    """Whether each severity is worse than the one before, and where it is not."""
+    sentences = []
+    if record is not None and record.right:
+        accuracies = {name: record.severities(HEAD, name) for name in NAMES[record.images]}
+        uneven = [call(name) for name, five in accuracies.items() if any(b > a for a, b in pairwise(five))]
+        mean = [sum(each) / len(each) for each in zip(*accuracies.values(), strict=True)]
+        falls = all(a > b for a, b in pairwise(mean))
+        sentences.append(
+            f"In the mean over all of them, accuracy {'falls' if falls else 'does not fall'} from each severity to the "
+            f"next: {', '.join(f'{value:.1f}' for value in mean)}. By itself it rises somewhere in {_listed(uneven)}."
+        )
+    if sheet is not None:
+        still = [call(name) for name, five in sheet.distances.items() if any(b <= a for a, b in pairwise(five))]
+        sentences.append(
+            f"The distance does not grow from each severity to the next in {_listed(still)}. The published "
+            "constants have it so: glass blur trades blur for rounds, elastic transform moves the whole image less, "
+            "spatter turns from water to mud, saturate from grey to colourful, frost dims the image, and motion blur "
+            "is as wide at 4 as at 3. Of images of 8x8, pixelate has the same size at 1 and 2, and at 3 and 4."
+        )
+    return "\n\n".join(fill(each, _WIDTH) for each in sentences) + "\n" if sentences else "Nothing is measured yet.\n"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _rows(sheet: Sheet | None) -> tuple[tuple[str, tuple[np.ndarray, ...]], ...]:
+    """What a row is called, and its images."""
+    if sheet is None:
+        return ()
+    return tuple((call(name), tuple(map(sheet.tile, sheet.tiles[name]))) for name in NAMES[sheet.images])

@@ -1,0 +1,134 @@
+"""python -m stages.corrupt PROFILE DATASET MODEL: corrupted images -> results/<profile>/<dataset>/corrupt/..."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import nn
+
+from amoc import datasets
+from amoc.augment import to_float
+from amoc.corruptions.catalogue import SEVERITIES
+from amoc.corruptions.counting import Right, count
+from amoc.corruptions.source import Source
+from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import Clock, settled_now
+from amoc.engine.cost import announce, seconds_per_pass
+from amoc.engine.device import describe, device
+from amoc.engine.files import digest, write_json
+from amoc.engine.interruption import Interrupted, interruptible
+from amoc.models.classifier import Classifier
+from amoc.models.files import load_classifier, load_heads
+from amoc.params import Params
+from stages import command, corrupted, paths, pretrained
+from stages.results import STATUSES
+
+
+def main(
+    profile: command.ProfileArgument, dataset: command.DatasetArgument,
+    model: Annotated[str, typer.Argument(help="A whole network or an encoder: a key of `classifiers` or of `runs`.")],
+    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+) -> None:  # fmt: skip
+    """Count what a whole network, or an encoder under each of its linear heads, gets right of corrupted images.
+
+    The images are the published ones where AMOC_DATA_DIR has them, else they are made from the test images here.
+    """
+    params = Params.load()
+    engine, where = params.engine(profile), paths.outputs(output, trial=False)
+    data_path = paths.data(profile, dataset)
+    data = datasets.read(data_path)
+    source = corrupted.find(data, params)
+    subject = (whole_network if model in params.networks(dataset) else probed_encoder)(params, profile, dataset, model)
+    identity = {
+        "data": digest(data_path), "files": [digest(path) for path in subject.files], "images": source.kind,
+        "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
+    }  # fmt: skip
+
+    chosen = device(engine)
+    batch_size, classifier = params.evaluate.batch_size, subject.classifier.to(chosen)
+    heads = {name: head.to(chosen) for name, head in subject.heads.items()}
+    clock, title = Clock(), f"corrupt {profile} {dataset} {model}"
+    first = range(min(batch_size, len(data.test.labels)))
+    test = to_float(torch.from_numpy(data.test.pixels[first.start : first.stop])).to(chosen)
+    cost = seconds_per_pass(classifier, test) + seconds_per_image(source, first)
+    announce(title, (1 + len(source.names) * len(SEVERITIES)) * len(data.test.labels), cost, chosen, anyway)
+
+    status, note, right = subject.about["status"], "", {}
+    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+        state = checkpoint.load() or {"right": {}, "clock": clock.state()}
+        clock.restore(state["clock"])
+
+        def save(reached: Right) -> None:
+            checkpoint.save({"right": reached, "clock": clock.state()})
+            if stop.requested:
+                raise Interrupted(stop.signal)
+
+        try:
+            with clock.phase("total"):
+                right = count(
+                    classifier.features, heads, data.test.pixels, data.test.labels, source, batch_size=batch_size,
+                    device=chosen, saved=state["right"], save=save,
+                )  # fmt: skip
+        except FloatingPointError as failure:
+            status, note = max(status, "nan", key=STATUSES.index), str(failure)
+        result = {
+            "kind": "corrupt", "profile": profile, "dataset": dataset, "name": model, "source": data.source,
+            "train_images": len(data.train.labels), "test_images": len(data.test.labels),
+            "settings": subject.about["settings"], "recipes": subject.recipes, "evaluate": params.evaluate.plain(),
+            "fingerprints": subject.about["fingerprints"], "status": status, "note": note,
+            "images": source.kind, "right": right,
+        }  # fmt: skip
+        write_json(where / paths.result("corrupt", profile, dataset, model), result)
+        write_json(where / paths.clock("corrupt", profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        checkpoint.finish()
+    for head, counts in right.items():
+        corruptions = [sum(counts[name]) / len(SEVERITIES) for name in source.names]
+        mean = sum(corruptions) / len(corruptions) / len(data.test.labels)
+        clean = counts["clean"][0] / len(data.test.labels)
+        print(f"{title} {head}: clean {clean:.2%}, {source.kind} corruptions {mean:.2%}", flush=True)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a network, the heads that take its features, the files read and what they tell."""
+
+    classifier: Classifier
+    heads: dict[str, nn.Linear]
+    files: list[Path]
+    about: dict[str, Any]
+    recipes: dict[str, Any] = field(default_factory=dict)
+
+
+def whole_network(params: Params, profile: str, dataset: str, model: str) -> Subject:
+    """After its last epoch."""
+    path = paths.classifier(profile, dataset, model)
+    classifier, about = load_classifier(path)
+    fingerprints = about["fingerprints"] | paths.fingerprints("corrupt")
+    return Subject(classifier, {"last": classifier.head}, [path], about | {"fingerprints": fingerprints})
+
+
+def probed_encoder(params: Params, profile: str, dataset: str, run: str) -> Subject:
+    """With every linear head that stages.evaluate gave it."""
+    files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
+    encoder, about, _ = pretrained.load(params, profile, dataset, run)
+    heads, probed = load_heads(files[1])
+    classifier = Classifier(encoder, next(iter(heads.values())), about["branch"]).eval()
+    fingerprints = probed["fingerprints"] | paths.fingerprints("corrupt")
+    return Subject(classifier, heads, files, about | {"fingerprints": fingerprints}, probed["recipes"])
+
+
+def seconds_per_image(source: Source, numbers: range) -> float:
+    """That it takes to make or read one corrupted image: of each corruption a few."""
+    few = range(numbers.start, min(numbers.stop, numbers.start + 16))
+    begun = settled_now()
+    for name in source.names:
+        source.images(name, 3, few)
+    return (settled_now() - begun) / len(source.names) / len(few)
+
+
+if __name__ == "__main__":
+    command.run(main)
