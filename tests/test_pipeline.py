@@ -23,8 +23,23 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    claims_report, corruptions, fast, figure2, figure3, figure4, figure6, figure7, peers, precision, switches, table3,
-    table4, table8, v1_figure2, v1_table4, v1_table6,
+    claims_report,
+    corruptions,
+    fast,
+    figure2,
+    figure3,
+    figure4,
+    figure6,
+    figure7,
+    peers,
+    precision,
+    switches,
+    table3,
+    table4,
+    table8,
+    v1_figure2,
+    v1_table4,
+    v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
