@@ -15,15 +15,6 @@ UV = 0.13.8
 # Stages call `python`, so .venv comes first on the path. PASSIVE: see stages/__init__.py
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=PASSIVE
 
-# A stage of the demo has one thread, so two cores take two at a time: networks from scratch, and AMOC with what needs it.
-# `dvc repro reports/table5` by itself does the same one after the other. `| cat`: two progress bars would overwrite each
-# other, without a terminal there is a line per epoch.
-SHARED = data@demo-cifar10 fingerprint-amoc fingerprint-classify fingerprint-evaluate
-FROM_SCRATCH = $(foreach stage,classify attack,$(foreach model,standard pgd_at alp trades,$(stage)@demo-cifar10-$(model)))
-AMOC = pretrain@demo-cifar10-amoc evaluate@demo-cifar10-amoc attack-probed@demo-cifar10-amoc \
-    finetune@demo-cifar10-amoc_finetuned attack@demo-cifar10-amoc_finetuned
-TWO_AT_A_TIME = dvc --wait-for-lock repro --single-item
-
 .PHONY: help setup demo test test-all bench bench-roofline bench-evaluation bench-growth lock
 
 help:
@@ -42,9 +33,7 @@ setup: .venv/.ready
 demo: setup
 	@grep -Eq '^profile: *"?demo"? *(#|$$)' params.yaml || { \
 	    echo 'params.yaml has another profile than demo: set it, or run `dvc repro reports/table5` for that one' >&2; exit 2; }
-	$(IN_VENV) dvc repro $(SHARED)
-	$(IN_VENV) sh -c '$(TWO_AT_A_TIME) $(FROM_SCRATCH) | cat & $(TWO_AT_A_TIME) $(AMOC) | cat; wait'
-	$(IN_VENV) dvc repro reports/table5
+	$(IN_VENV) python -m stages.parallel reports/table5
 	@cat reports/table5/demo/table5.md
 
 test: setup

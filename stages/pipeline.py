@@ -28,12 +28,14 @@ class Pending:
         why: "never ran"; or what is not as dvc.lock has it: command, settings, code, inputs, outputs; "follows": a
             stage before it will write something else.
         outputs: its files, below the project's root.
+        after: those of the others that it has to wait for.
     """
 
     name: str
     command: str
     why: tuple[str, ...]
     outputs: tuple[str, ...]
+    after: frozenset[str] = frozenset()
 
 
 def pending(targets: Collection[str], profile: str) -> list[Pending]:
@@ -87,7 +89,8 @@ def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path) -> lis
             why = (*why, "follows")
         if why:
             outputs = tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs)
-            found.append(Pending(stage.name, stage.cmd, why, outputs))
+            after = {before.name for before in nx.descendants(graph, stage)} & {other.name for other in found}
+            found.append(Pending(stage.name, stage.cmd, why, outputs, frozenset(after)))
             if why != (CODE,):
                 anew.add(stage)
     return found

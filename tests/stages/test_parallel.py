@@ -1,0 +1,123 @@
+"""stages.parallel: what DVC would run, several at a time, in an order that works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from amoc.refusal import Refusal
+from stages import parallel
+from stages.pipeline import Pending, pending
+
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
+ROOT = Path(__file__).resolve().parents[2]
+# each of the two waits until the other has begun: one after the other they would fail
+MEETING = (
+    "touch {own}.begun; for i in $(seq 600); do [ -e {other}.begun ] && exec touch {own}.txt; sleep 0.1; done; exit 1"
+)
+PIPELINE = f"""
+stages:
+  first:
+    cmd: cp constant.txt first.txt
+    deps: [constant.txt]
+    outs: [first.txt]
+  left:
+    cmd: {MEETING.format(own="left", other="right")}
+    deps: [first.txt]
+    outs: [left.txt]
+  right:
+    cmd: {MEETING.format(own="right", other="left")}
+    deps: [first.txt]
+    outs: [right.txt]
+  last:
+    cmd: cat left.txt right.txt > last.txt
+    deps: [left.txt, right.txt]
+    outs: [last.txt]
+  apart:
+    cmd: touch apart.txt
+    outs: [apart.txt]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("constant.txt").write_text("always\n")
+    Repo.init(no_scm=True).close()
+    return tmp_path
+
+
+def test_each_waits_for_what_it_needs_and_for_no_more(pipeline):
+    waits = {stage.name: stage.after for stage in pending((), "demo")}
+    assert waits == {
+        "first": set(), "left": {"first"}, "right": {"first"}, "last": {"first", "left", "right"}, "apart": set(),
+    }  # fmt: skip
+
+
+def test_two_at_a_time_through_dvc(pipeline):
+    parallel.run(pending(("last",), "demo"), jobs=2)
+    assert Path("last.txt").exists() and not Path("apart.txt").exists()
+    assert [stage.name for stage in pending((), "demo")] == ["apart"]
+
+
+def order(stages: list[Pending], jobs: int, monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[str]:
+    """In which they are begun, when each is at its end at once."""
+    begun: list[str] = []
+
+    def reproduce(name: str) -> int:
+        begun.append(name)
+        return int(name == failing)
+
+    monkeypatch.setattr(parallel, "reproduce", reproduce)
+    parallel.run(stages, jobs)
+    return begun
+
+
+def stage(name: str, *after: str) -> Pending:
+    return Pending(name, f"make {name}", ("never ran",), (f"{name}.txt",), frozenset(after))
+
+
+DIAMOND = [stage("first"), stage("left", "first"), stage("right", "first"), stage("last", "left", "right")]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 7])
+def test_none_begins_before_what_it_waits_for(monkeypatch, jobs):
+    begun = order(DIAMOND, jobs, monkeypatch)
+    assert begun[0] == "first" and begun[-1] == "last" and sorted(begun) == ["first", "last", "left", "right"]
+
+
+def test_one_at_a_time_is_in_the_order_of_the_pipeline(monkeypatch):
+    assert order(DIAMOND, 1, monkeypatch) == ["first", "left", "right", "last"]
+
+
+def test_after_a_failure_nothing_more_begins(monkeypatch):
+    with pytest.raises(Refusal, match=r"^left failed: see above$"):
+        order(DIAMOND, 1, monkeypatch, failing="left")
+
+
+def test_what_it_tells_the_shell(pipeline):
+    """A stage that fails is named, what it printed is shown, and what needs it does not run."""
+    text = PIPELINE.replace("cp constant.txt first.txt", "echo there is nothing to copy; exit 3")
+    Path("dvc.yaml").write_text(text)
+    (pipeline / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "stages.parallel", "last", "apart", "--jobs", "1"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "parallel: first failed: see above\n"
+    assert "there is nothing to copy" in done.stdout
+    assert not Path("last.txt").exists()
+
+
+def test_what_cannot_be_brought_up_to_date_is_no_endless_loop(pipeline, monkeypatch):
+    monkeypatch.setattr(parallel, "reproduce", lambda name: 0)
+    (pipeline / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    with pytest.raises(Refusal, match="DVC has run apart and still finds them out of date"):
+        parallel.main(["apart"], jobs=2)
