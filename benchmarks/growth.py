@@ -22,9 +22,11 @@ from amoc.engine.progress import say
 from amoc.params import Params
 from amoc.reporting.figures import COLUMN, LOOKS, render
 from amoc.settings import Engine, Pretraining
-from benchmarks.alone import Measured, alone, measure
+from benchmarks.alone import WARM_UP, Measured, alone, measure
 from benchmarks.precision import Precision
 from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size
+from benchmarks.timing import Spread, seconds_per_call, spread
+from benchmarks.workload import Workload, random_images
 from stages import command
 
 if TYPE_CHECKING:
@@ -102,8 +104,26 @@ def line(point: Point) -> str:
     )
 
 
-def conclusions(points: Sequence[Point]) -> str:
-    """The powers that time and memory grow with, and what the longest bank costs."""
+def longer_bank(
+    settings: Pretraining, engine: Engine, precision: Precision, *, images: int, size: int, blocks: int, steps: int
+) -> Spread:
+    """A step with the longer bank, as a multiple of one with the shorter.
+
+    Both in this process and in turn, because two processes alike differ by more than the banks do.
+    """
+    chosen, pixels = device(engine), random_images(images, size)
+    works = []
+    for length in (SHORTER, LONGER):
+        works.append(Workload(settings.model_copy(update={"bank_length": length}), pixels, chosen, precision))
+        works[-1].compile(engine)
+        for _ in range(WARM_UP):
+            works[-1]()
+    shorter, longer = works
+    return spread([1 / seconds_per_call(shorter, steps) * seconds_per_call(longer, steps) for _ in range(blocks)])
+
+
+def conclusions(points: Sequence[Point], ratio: Spread | None) -> str:
+    """The powers that time and memory grow with, and what the longer bank costs; ratio: of `longer_bank`."""
     axes = dict.fromkeys(point.axis for point in points)
     lines = []
     for axis in axes:
@@ -112,9 +132,13 @@ def conclusions(points: Sequence[Point]) -> str:
     banks = {point.value: point.measured for point in points if point.axis == "bank length"}
     if banks.keys() >= {LONGER, SHORTER}:
         longer, shorter = banks[LONGER], banks[SHORTER]
-        time = longer.seconds.median / shorter.seconds.median - 1
         memory = (longer.peak_memory - shorter.peak_memory) / 2**20
-        lines.append(f"bank of {LONGER} against {SHORTER}: {time:+.1%} time per step, {memory:+,.0f} MiB")
+        lines.append(f"bank of {LONGER} against {SHORTER}: {memory:+,.0f} MiB")
+    if ratio is not None:
+        lines.append(
+            f"and in turn in one process: {ratio.median - 1:+.1%} time per step "
+            f"({ratio.low - 1:+.1%} .. {ratio.high - 1:+.1%})"
+        )
     return "\n".join(lines)
 
 
@@ -184,11 +208,11 @@ def main(
     about = "{device}, {threads} CPU threads, PyTorch {torch}".format(**describe(chosen))
     fixed = f"batch {settings.batch_size}, bank {settings.bank_length}, PGD-{settings.attack.steps}, {EPOCH} images"
     say(f"{about}; where not varied: {fixed}")
-    points = grow(
-        settings, engine, asked_for(precision, chosen), axes=AXES, blocks=blocks, steps=STEPS[chosen.type]
-    )
+    used, steps = asked_for(precision, chosen), STEPS[chosen.type]
+    points = grow(settings, engine, used, axes=AXES, blocks=blocks, steps=steps)
     write(output, points)
-    print(conclusions(points))
+    ratio = alone(longer_bank, settings, engine, used, images=EPOCH, size=SIZE, blocks=3 * blocks, steps=steps)
+    print(conclusions(points, ratio))
 
 
 if __name__ == "__main__":

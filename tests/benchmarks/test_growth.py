@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import growth
 from benchmarks.alone import Measured
-from benchmarks.growth import AXES, Point, as_csv, conclusions, grow, power, sized, write
+from benchmarks.growth import AXES, Point, as_csv, conclusions, grow, longer_bank, power, sized, write
 from benchmarks.timing import Spread
 
 
@@ -57,10 +57,27 @@ def test_power_is_of_the_largest_sizes(points):
 
 
 def test_conclusions(points):
-    said = conclusions(points)
+    said = conclusions(points, Spread(1.03, 1.05, 1.06))
     assert "with attack steps, at its largest: time to the power 2.00, memory 0.00" in said
-    assert "bank of 65536 against 4096: +5.0% time per step, +64 MiB" in said
-    assert "65536" not in conclusions(points[:6])
+    assert "bank of 65536 against 4096: +64 MiB" in said
+    assert "and in turn in one process: +5.0% time per step (+3.0% .. +6.0%)" in said
+    assert "65536" not in conclusions(points[:6], None) and "in turn" not in conclusions(points, None)
+
+
+def test_the_longer_bank_is_measured_against_the_shorter(small, engine, monkeypatch):
+    """Each ratio is of neighbours in time, so that a machine that slows down slows both."""
+    clock, lengths = iter((2.0, 3.0, 4.0, 5.0, 8.0, 8.0)), []
+
+    def seconds_per_call(work, calls):
+        lengths.append(work.settings.bank_length)
+        return next(clock)
+
+    monkeypatch.setattr(growth, "seconds_per_call", seconds_per_call)
+    monkeypatch.setattr(growth, "SHORTER", 6)
+    monkeypatch.setattr(growth, "LONGER", 9)
+    ratio = longer_bank(small(), engine, "float32", images=12, size=8, blocks=3, steps=1)
+    assert lengths == [6, 9] * 3
+    assert ratio == pytest.approx((1.125, 1.25, 1.375))  # quartiles of 3 / 2, 5 / 4 and 8 / 8
 
 
 def test_files(points, tmp_path):
