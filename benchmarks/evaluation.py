@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import foolbox
 import pyautoattack
@@ -200,12 +200,14 @@ def table(result: Result) -> str:
         "still right in percent, plain and ours", "images that differ", "  between plain calls of two seeds",
     ]  # fmt: skip
     rows += [(title, *cells) for title, cells in zip(titles, zip(*columns, strict=True), strict=True)]
+    reduced = any(getattr(attack, "square_precision", "float32") != "float32" for attack in result.attacks.values())
+    throughout = "but for the search of our Square" if reduced else "throughout"
     wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
     return "\n".join([
         f"{result.model}; {result.clean:.2f} % right without attack",
         "{device}, {threads} CPU threads, PyTorch {torch}".format(**result.about),
-        f"medians of {result.blocks} blocks, ours and plain in turn; float32 throughout, batches of "
+        f"medians of {result.blocks} blocks, ours and plain in turn; float32 {throughout}, batches of "
         f"{result.batch_size}",
         "", *lines, "",
     ])  # fmt: skip
@@ -219,6 +221,9 @@ def main(
     epochs: Annotated[int | None, typer.Option(min=1, help="Of PGD-AT. Default: the profile's.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Test images at most. Default: all.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Of Square. Default: the profile's.")] = None,
+    square_precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Of our Square's search, not of what counts.")
+    ] = "float32",
     blocks: Annotated[int, typer.Option(min=1, help="Measurements, ours and the plain calls in turn.")] = 3,
 ) -> None:
     """Seconds and robust accuracy of PGD20 and AutoAttack, ours and by plain calls."""
@@ -236,6 +241,7 @@ def main(
     attacks = {name: params.attack(profile, name) for name in ATTACKS}
     if queries:
         attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"square_queries": queries})
+    attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"square_precision": square_precision})
     batch_size = params.evaluate.batch_size
     clean = run_suite(model, test, labels, {}, batch_size=batch_size, seed=1)["clean"].accuracy
     compared = {

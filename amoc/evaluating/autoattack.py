@@ -13,6 +13,7 @@ from pyautoattack.autopgd_base import APGDAttack
 from pyautoattack.checks import check_square_sr
 from torch import Tensor, nn
 
+from amoc.evaluating.reduced import Reduced
 from amoc.evaluating.sparing import AllSettled, Sparing
 from amoc.settings import AutoAttack
 
@@ -44,6 +45,8 @@ def search(
     """
     if classes < 4:
         raise ValueError(f"AutoAttack's targeted loss needs four classes, the model has {classes}")
+    if member == "square" and settings.square_precision == "bfloat16":
+        model = Reduced(model)
     images = images.contiguous()  # pyautoattack takes views that channels-last memory does not have
     logger, said = _listener()
     with _contained(images.device):

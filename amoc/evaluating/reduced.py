@@ -1,0 +1,34 @@
+"""A network that is asked in reduced precision where that cannot change which class it says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# of the largest logit: two classes nearer to each other than this are told apart in float32. bfloat16 has 8 bits; what
+# a trained ResNet-18 made of its rounding was 0.004 of the largest logit in the mean and 0.022 at most, for each of two
+CLOSE = 0.05
+
+
+class Reduced(nn.Module):
+    """Logits in bfloat16; images between two classes, and those whose logits are not finite, are asked about again.
+
+    For searching: which class an image has is as good as in float32, by how much is not, and there is no gradient.
+
+    Args:
+        model: images (B, 3, H, W) -> logits (B, classes) in float32, in eval mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            logits = self.model(images).float()
+        first, second = logits.topk(2, dim=1).values.unbind(dim=1)
+        told = first - second > CLOSE * logits.abs().amax(dim=1)  # false for NaN
+        again = (~told).nonzero().squeeze(1)
+        return logits.index_copy(0, again, self.model(images[again])) if len(again) else logits
