@@ -16,7 +16,7 @@ from stages import command
 Name = Literal[
     "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure5", "figure6",
     "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "precision", "fast", "switches",
-    "peers", "claims", "all_claims",
+    "peers", "transfer", "claims", "all_claims",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -94,6 +94,10 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import peers
 
             return peers.build(params, profile)
+        case "transfer":
+            from amoc.reporting import transfer
+
+            return transfer.build(params, profile)
         case "claims" | "all_claims":
             from amoc.reporting import claims_report
 
