@@ -72,6 +72,7 @@ def test_a_report_is_written_and_printed(tmp_path, name):
         (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
         (["peers", "demo"], "evaluate/moco.peers.json is missing"),
+        (["transfer", "demo"], "cifar10/evaluate/amoc.json is missing"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),
     ],
 )

@@ -256,6 +256,10 @@ def test_protocols_that_are_not_there(refused):
     refused(f"{EVALUATE} --protocols mine", "protocols has no mine, it has peers")
 
 
+def test_images_of_another_data_set_that_are_not_there(refused):
+    refused(f"{EVALUATE} --on cifar100", "data/demo/cifar100.safetensors is missing: `python -m stages.data` makes it")
+
+
 @pytest.mark.parametrize("words", [PRETRAIN, EVALUATE, CLASSIFY, ATTACK, "data demo cifar10", "report table7 demo"])
 def test_a_full_disk(refused, monkeypatch, words):
     def full(descriptor: int) -> None:
