@@ -147,7 +147,7 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         ("attack demo cifar10 amok", "has no amok"),
         ("embed demo cifar10 amok", "runs.cifar10 has no amok"),
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
-        ("report table5 demo table2", "table5 reads results, not the reports table2"),
+        ("report table5 demo table2", "table5 is given no reports, here table2: only claims and all_claims are"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
         (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
     ],

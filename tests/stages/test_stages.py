@@ -55,7 +55,7 @@ STAGES = (
     *("attack-probed@demo-cifar100-amoc", "attack-radii@demo-cifar10-amoc_finetuned"),
     *("reports/table6@demo", "reports/figure5@demo", "reports/figure6@demo", "reports/figure7@demo"),
     *("reports/v1_table4@demo", "reports/v1_table5@demo", "reports/transfer@demo", "reports/switches@demo"),
-    *("reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo"),
+    *("reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo", "reports/index@demo"),
 )
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
