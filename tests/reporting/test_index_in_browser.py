@@ -54,7 +54,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(index.build(params, "paper", folder), folder)[2]
 
 
-@pytest.fixture(params=[(width, scheme) for width in WIDTHS for scheme in SCHEMES], ids=lambda pair: "{}-{}".format(*pair))
+@pytest.fixture(
+    params=[(width, scheme) for width in WIDTHS for scheme in SCHEMES], ids=lambda pair: "{}-{}".format(*pair)
+)
 def shown(request: pytest.FixtureRequest, window: Browser, page: Path) -> tuple[Browser, int, str]:
     window.open(page, *request.param)
     return window, *request.param
