@@ -3,7 +3,9 @@ each beside the encoder that was pre-trained there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from amoc.params import DATASETS, Params
 from amoc.reporting import encoders, records, words
@@ -45,9 +47,9 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     columns = (ENCODER, *(encoders.column(measure, counted) for measure in MEASURES))
     table = Table("Evaluated on", columns, tuple(rows), images)
     first, second = (words.DATASETS[dataset] for dataset in DATASETS)
+    played = words.images(params, profile, DATASETS[1])
     text = page(
-        f"{words.stands_in(params, profile, DATASETS[0], networks=False)}\n"
-        f"> {words.images(params, profile, DATASETS[1])}.",
+        words.stands_in(params, profile, DATASETS[0], networks=False) + (f"\n> {played}." if played != second else ""),
         f"# Transfer between {first} and {second}, accuracy (%)",
         to_markdown(table),
         READING + (DIGITS if params.data(profile).source == "digits" else ""),
@@ -63,18 +65,30 @@ def find(params: Params, profile: str, source: str, on: str, results: Path) -> R
 
 
 def _row(params: Params, profile: str, source: str, on: str, record: Record | None) -> Row:
-    key, label, of = f"{source}_on_{on}", words.DATASETS[on], f"of {words.DATASETS[source]}"
+    key, label = f"{source}_on_{on}", words.DATASETS[on]
     if record is None:
-        cells = {ENCODER.key: Cell(f"{of}, not measured")} | {measure: Cell() for measure in MEASURES}
+        known = RUN in params.runs(source)
+        settings = params.pretraining(profile, source, RUN).plain() if known else None
+        cells = {ENCODER.key: Cell(_called(source, settings, "not measured"))} | {
+            measure: Cell() for measure in MEASURES
+        }
         return Row(key, label, cells, ranked=False)
-    used, bad = record.settings, record.status != "ok"
-    called = f"{of}, {words.encoder(used.model_dump())} ({used.epochs} ep, b{used.batch_size})"
-    cells = {ENCODER.key: Cell(called + (f", {record.status}" if bad else ""))}
+    bad = record.status != "ok"
+    cells = {ENCODER.key: Cell(_called(source, record.settings.model_dump(), record.status if bad else ""))}
     for measure in MEASURES:
         outcome = encoders.outcome(record, measure)
         missing = record.status if bad else NOT_MEASURED
         cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
     return Row(key, label, cells, ranked=False, notes=(record.note or record.status,) if bad else ())
+
+
+def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str:
+    """'of CIFAR-10, AMOC (40 ep, b64)': the settings that were used."""
+    of = f"of {words.DATASETS[source]}"
+    if settings is None:
+        return f"{of} (not in params.yaml)"
+    used = f"{settings['epochs']} ep, b{settings['batch_size']}"
+    return f"{of}, {words.encoder(settings)} ({used}{f', {status}' if status else ''})"
 
 
 def _difference(on: str, own: Record | None, transferred: Record | None) -> Row:

@@ -81,7 +81,7 @@ def test_what_was_not_measured_says_so_and_has_no_difference(both, measured):
     results = measured("cifar10", "cifar100", OWN, profile="small")
     report = transfer.build(both, "small", results)
     *_, own, transferred, difference = rows(report.markdown)
-    assert own[1:] == ["of CIFAR-100, not measured", *["n/m"] * 4]
+    assert own[1:] == ["of CIFAR-100, AMOC (20 ep, b64, not measured)", *["n/m"] * 4]
     assert transferred[2:] == ["90.00", "70.00", "80.00", "60.00"]
     assert difference[2:] == ["n/m"] * 4 and set(report.metrics["cifar100_difference"].values()) == {None}
 
@@ -91,13 +91,20 @@ def test_an_encoder_that_params_yaml_does_not_have_is_not_asked_for(both, measur
     measured("cifar10", "cifar10", OWN)
     report = transfer.build(both, "demo", measured("cifar10", "cifar100", TRANSFERRED))
     assert [row[2] for row in rows(report.markdown)[1:]] == ["90.00", "n/m", "n/m", "n/m", "60.00", "n/m"]
+    assert rows(report.markdown)[2][1] == "of CIFAR-100 (not in params.yaml)"
+
+
+def test_the_paper_profile_stands_in_for_nothing(both, tmp_path):
+    assert transfer.build(both, "paper", tmp_path).markdown.startswith(
+        "> **paper**: CIFAR-10 and the papers' settings.\n\n#"
+    )
 
 
 def test_a_run_that_collapsed_is_shown_as_such(both, four, made, measured):
     spoilt = measured("cifar10", "cifar100", OWN, status="nan", note="the loss became NaN", measurements={})
     report = transfer.build(both, "demo", spoilt)
     *_, transferred, difference = rows(report.markdown)
-    assert transferred[1:] == ["of CIFAR-10, AMOC (60 ep, b64), nan", *["nan"] * 4]
+    assert transferred[1:] == ["of CIFAR-10, AMOC (60 ep, b64, nan)", *["nan"] * 4]
     assert difference[2:] == ["n/m"] * 4 and "- [1] the loss became NaN\n" in report.markdown
 
 
