@@ -19,7 +19,7 @@ from stages import attack, evaluate, numerics
 
 # Of all images that a source has: training, test, and their side in pixels
 _WHOLE = {"digits": (1437, 360, 8), "cifar": (50000, 10000, 32)}
-_CLASSES = {"cifar10": 10, "cifar100": 100}
+_CLASSES = {"digits": {"cifar10": 10, "cifar100": 20}, "cifar": {"cifar10": 10, "cifar100": 100}}
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -51,8 +51,7 @@ def sizes(params: Params, profile: str, dataset: str) -> Sizes:
     """Without reading the images, which may not be there yet."""
     data = params.data(profile)
     train, test, side = _WHOLE[data.source]
-    classes = 10 if data.source == "digits" else _CLASSES[dataset]
-    return Sizes(data.train or train, data.test or test, side, classes)
+    return Sizes(data.train or train, data.test or test, side, _CLASSES[data.source][dataset])
 
 
 def work(params: Params, command: str) -> Work | None:
@@ -65,7 +64,7 @@ def work(params: Params, command: str) -> Work | None:
     if name not in ("pretrain", "numerics", "evaluate", "classify", "attack"):
         return None
     profile, dataset = given["profile"], given["dataset"]
-    there = sizes(params, profile, dataset)
+    there = sizes(params, profile, given.get("on") or dataset)
     match name:
         case "pretrain":
             settings = params.pretraining(profile, dataset, given["run"])
@@ -90,8 +89,8 @@ def size(params: Params, command: str, output: str) -> int:
     if not (ours(command) and output.startswith(("data/", "models/"))):
         return 0
     _, given = _parsed(command)
-    profile, dataset = given["profile"], given["dataset"]
-    there = sizes(params, profile, dataset)
+    profile = given["profile"]
+    there = sizes(params, profile, given.get("on") or given["dataset"])
     if output.startswith("data/"):
         return (there.train + there.test) * (3 * there.side**2 + 8)  # pixels in bytes, an int64 label
     model = params.model(profile)

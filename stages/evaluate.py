@@ -1,4 +1,7 @@
-"""python -m stages.evaluate PROFILE DATASET RUN: protocols -> results/<profile>/<dataset>/evaluate/<run>.json."""
+"""python -m stages.evaluate PROFILE DATASET RUN: protocols -> results/<profile>/<dataset>/evaluate/<run>.json.
+
+With --on another data set: an encoder of DATASET, on the images and labels of that one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -27,7 +30,7 @@ from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, save_classifier, save_heads
 from amoc.models.heads import linear_head
-from amoc.params import PROBES, Params
+from amoc.params import DATASETS, PROBES, Params
 from amoc.settings import Attack, Recipe
 from stages import command, paths, pretrained
 from stages.results import doubts, record
@@ -36,17 +39,21 @@ from stages.results import doubts, record
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
     protocols: Annotated[str, typer.Option(help="A key of `protocols` in params.yaml, or probes.")] = PROBES,
+    on: Annotated[Literal[DATASETS] | None, typer.Option(help="Data set to evaluate on, if not the encoder's.")] = None,
     output: command.OutputOption = None, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Train each linear head on the frozen encoder, or a copy of the whole network, and attack what comes out.
 
-    Other protocols than the probes have <run>.<protocols> in the names of their files.
+    Other protocols than the probes have <run>.<protocols> in the names of their files. An encoder that is evaluated ON
+    another data set than it was pre-trained on has its files with that data set's, named <run>.from_<dataset>; it
+    normalises images as it did in pre-training.
     """
     params = Params.load()
     engine = params.engine(profile, dataset, run)
     recipes, suite = params.protocols(profile, protocols)
-    where, key = paths.outputs(output, trial=False), paths.by(run, protocols)
-    data_path, encoder_path = paths.data(profile, dataset), paths.encoder(profile, dataset, run)
+    target, source = on or dataset, dataset if on not in (None, dataset) else None
+    where, key = paths.outputs(output, trial=False), paths.by(run, protocols, source)
+    data_path, encoder_path = paths.data(profile, target), paths.encoder(profile, dataset, run)
     encoder, origin, seed = pretrained.load(params, profile, dataset, run)
     data = datasets.read(data_path)
     about = origin | {"fingerprints": origin["fingerprints"] | paths.fingerprints("classify", "evaluate")}
@@ -55,13 +62,13 @@ def main(
         "fingerprints": about["fingerprints"],
     }  # fmt: skip
     attacks = {"suite": {name: a.plain() for name, a in suite.items()}, "evaluate": params.evaluate.plain()}
-    names = {"profile": profile, "dataset": dataset, "run": run}
+    names = {"profile": profile, "dataset": target, "run": run} | ({"pretrained_on": source} if source else {})
 
     chosen = device(engine)
     train, train_labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     test_labels = torch.from_numpy(data.test.labels).to(chosen)
-    clock, title = Clock(), f"evaluate {profile} {dataset} {key}"
+    clock, title = Clock(), f"evaluate {profile} {target} {key}"
     cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
     announce(title, needed(recipes, suite, len(train), len(test), data.classes), cost, chosen, anyway)
 
@@ -85,7 +92,7 @@ def main(
             if recipe.train == "head":
                 heads[name] = classifier.head
             else:  # into its file first, which rounds: what is measured is what is kept
-                path = where / paths.classifier(profile, dataset, f"{key}.{name}")
+                path = where / paths.classifier(profile, target, f"{key}.{name}")
                 told = {"recipe": recipe.plain(), "engine": engine.plain(), "encoder": origin, "seed": seed}
                 told |= {"fingerprints": about["fingerprints"], "status": trained.status, "epoch": len(trained.curve)}
                 save_classifier(path, classifier, {**names, **told})
@@ -98,12 +105,13 @@ def main(
         plain = {name: recipe.plain() for name, recipe in recipes.items()}
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
-            save_heads(where / paths.heads(profile, dataset, key), heads, {**names, **told})
+            save_heads(where / paths.heads(profile, target, key), heads, {**names, **told})
         result = record(
-            "evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured, protocols=protocols
-        )
-        write_json(where / paths.result("evaluate", profile, dataset, key), result)
-        write_json(where / paths.clock("evaluate", profile, dataset, key), {**clock.plain(), **describe(chosen)})
+            "evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured,
+            protocols=protocols, source=source,
+        )  # fmt: skip
+        write_json(where / paths.result("evaluate", profile, target, key), result)
+        write_json(where / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
         for checkpoint in checkpoints:
             checkpoint.finish()
     for doubt in doubts(measured):

@@ -26,9 +26,10 @@ def heads(profile: str, dataset: str, run: str) -> Path:
     return Path("models", profile, dataset, f"{run}.heads.safetensors")
 
 
-def by(run: str, protocols: str) -> str:
-    """What files about an encoder under other protocols than the probes are called: moco.peers."""
-    return run if protocols == PROBES else f"{run}.{protocols}"
+def by(run: str, protocols: str, source: str | None = None) -> str:
+    """What files about an encoder are called: under other protocols than the probes moco.peers, of an encoder of the
+    data set `source`, on another one, moco.from_cifar10."""
+    return run + (f".from_{source}" if source else "") + ("" if protocols == PROBES else f".{protocols}")
 
 
 def classifier(profile: str, dataset: str, model: str, twin: bool = False) -> Path:

@@ -16,7 +16,7 @@ from stages import command
 Name = Literal[
     "table2", "table3", "table4", "table5", "table6", "table7", "table8", "figure2", "figure3", "figure4", "figure5",
     "figure6", "figure7", "v1_table2", "v1_table3", "v1_table4", "v1_table5", "v1_table6", "v1_figure2", "corruptions",
-    "precision", "fast", "switches", "peers", "claims", "all_claims",
+    "precision", "fast", "switches", "peers", "transfer", "claims", "all_claims", "index",
 ]  # fmt: skip
 CLAIMS = ("claims", "all_claims")
 
@@ -26,16 +26,18 @@ def main(
     profile: command.ProfileArgument,
     given: Annotated[list[str] | None, typer.Argument(help="For claims: the reports whose numbers to judge.")] = None,
 ) -> None:
-    """Make a report from small results: <name>.md, <name>.csv, metrics.json; and if it has a picture, .svg and .png.
+    """Make a report from small results: <name>.md, <name>.csv, metrics.json; if it has a picture, .svg and .png.
+
+    `index` is made from the other reports of the profile, those that are there, and has <name>.html too.
 
     Needs no weights, no images and no GPU.
     """
     params = Params.load()
     if given and name not in CLAIMS:
-        raise Refusal(f"{name} reads results, not the reports {', '.join(given)}: only {' and '.join(CLAIMS)} do")
+        raise Refusal(f"{name} is given no reports, here {', '.join(given)}: only {' and '.join(CLAIMS)} are")
     report = _build(params, name, profile, given or [])
     written = reports.write(report)
-    print(report.markdown)
+    print(report.markdown if report.shown is None else report.shown)
     print(f"{written[0].parent}: {', '.join(path.name for path in written)}")
 
 
@@ -102,10 +104,18 @@ def _build(params: Params, name: Name, profile: str, given: list[str]) -> Report
             from amoc.reporting import peers
 
             return peers.build(params, profile)
+        case "transfer":
+            from amoc.reporting import transfer
+
+            return transfer.build(params, profile)
         case "claims" | "all_claims":
             from amoc.reporting import claims_report
 
             return claims_report.build(params, profile, given, name=name)
+        case "index":
+            from amoc.reporting import index
+
+            return index.build(params, profile)
 
 
 if __name__ == "__main__":

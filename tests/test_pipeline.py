@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import chdir
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -31,12 +31,15 @@ from amoc.reporting import (
     figure4,
     figure6,
     figure7,
+    index,
     peers,
     precision,
+    records,
     switches,
     table3,
     table4,
     table8,
+    transfer,
     v1_figure2,
     v1_table4,
     v1_table6,
@@ -44,6 +47,7 @@ from amoc.reporting import (
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.settings import METHODS, lineage
 from stages import fingerprint
+from stages.report import Name
 from tests.import_closure import closure
 from tests.stages import tiny
 
@@ -189,7 +193,8 @@ def test_a_report_is_asked_for_by_its_name(graph):
         assert found == [f"{group}@{graph.profile}"]
         stage = graph.stages[found[0]]
         assert {str(Path(out).parent) for out in graph.outs(stage)} == {f"{group}/{graph.profile}"}
-        assert {Path(path).suffix for path in graph.files(stage) if not is_code(path)} <= {".json"}
+        read = {".json", ".md"} if group == "reports/index" else {".json"}
+        assert {Path(path).suffix for path in graph.files(stage) if not is_code(path)} <= read
 
 
 def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
@@ -245,6 +250,34 @@ def test_all_claims_are_given_what_their_stage_depends_on(graph):
         assert set(given) == expected, expected ^ set(given)
         files = {f"reports/{report}/{graph.profile}/metrics.json" for report in given}
         assert {path for path in graph.files(stage) if path.startswith("reports/")} == files
+
+
+def test_the_index_has_every_report_and_depends_on_its_page(graph):
+    (stage,) = (graph.stages[name] for name in graph.reports["reports/index"])
+    names = {group.removeprefix("reports/") for group in graph.reports} - {"index"}
+    assert set(index.TITLES) == names == set(get_args(Name)) - {"index"}
+    files = {f"reports/{name}/{graph.profile}/{name}.md" for name in names - set(index.GROUPS["Studies"])}
+    files |= {f"reports/{name}/{graph.profile}/metrics.json" for name in index.GIVEN}
+    assert {path for path in graph.files(stage) if not is_code(path)} == files
+    drawn = [out for report in graph.stages.values() for out in graph.outs(report) if out.endswith(".svg")]
+    assert len(drawn) >= 10 and len(drawn) * index.LARGEST_SVG * 4 / 3 < 3_800_000  # in base 64; the words are small
+    for name, given in index.GIVEN.items():  # the commands that it tells people
+        assert set(graph.stages[f"reports/{name}@{graph.profile}"].cmd.split()[5:]) == set(given)
+
+
+def test_transfer_depends_on_both_encoders_on_both_data_sets(graph):
+    stage = graph.stages[f"reports/transfer@{graph.profile}"]
+    read = {
+        str(records.path("evaluate", graph.profile, on, transfer.RUN, pretrained_on=source))
+        for on, other in transfer.PAIRS
+        for source in (None, other)
+    }
+    assert {path for path in graph.files(stage) if path.startswith("results/")} == read and len(read) == 4
+    assert encoders(graph.needs("reports/transfer")) == {("cifar10", "amoc"), ("cifar100", "amoc")}
+    away = graph.stages[f"evaluate-transfer@{graph.profile}-cifar10-cifar100-amoc"]
+    assert f"results/{graph.profile}/cifar100/evaluate/amoc.from_cifar10.json" in graph.outs(away)
+    needed = {f"data/{graph.profile}/cifar100.safetensors", f"models/{graph.profile}/cifar10/amoc.safetensors"}
+    assert {path for path in graph.files(away) if path.startswith(("data/", "models/"))} == needed
 
 
 def encoders(stages: set[str]) -> set[tuple[str, str]]:
@@ -408,11 +441,12 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             continue
         hold(name, "its md5", digest(project / name), md5[name])
         kinds = "evaluate|attack|radii|corrupt"
-        if match := re.fullmatch(rf"results/(\w+)/(\w+)/(?:{kinds})/(\w+)(?:\.(?!clock)\w+)?\.json", name):
+        if match := re.fullmatch(rf"results/(\w+)/(\w+)/(?:{kinds})/(\w+)(?:\.(?!clock)\w+)*\.json", name):
             profile, dataset, key = match.groups()
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining
-            hold(name, "settings", result["settings"], settings(profile, dataset, key).plain())
+            origin = result.get("pretrained_on", dataset)
+            hold(name, "settings", result["settings"], settings(profile, origin, key).plain())
             hold(name, "evaluate", result["evaluate"], params.evaluate.plain())
             for behaviour, found in result["fingerprints"].items():
                 hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))

@@ -17,7 +17,7 @@ from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.claims import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, MEASURES
-from amoc.reporting.records import Record
+from amoc.reporting.records import Outcome, Record
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -145,6 +145,12 @@ def number(record: Record, measure: str) -> float | None:
     return measured(record).get(measure)
 
 
+def outcome(record: Record, measure: str) -> Outcome | None:
+    """Of a column, such as stdev_pgd20; None if it was not measured."""
+    recipe, _, attack = measure.partition("_")
+    return record.outcome(recipe, _attack(attack))
+
+
 def measured(record: Record) -> dict[str, float | None]:
     """Every protocol and attack of one encoder: stdev_clean, stdev_pgd20, adev_clean, ..."""
     return {
@@ -160,15 +166,14 @@ def _but_seed(record: Record) -> dict[str, Any]:
 
 def column(measure: str, counted: Sequence[Record]) -> Column:
     """A column; the legend tells the recipe, or the attack, that was used."""
-    recipe, _, attack = measure.partition("_")
     legend = ""
     for record in counted:
-        outcome, used = record.outcome(recipe, _attack(attack)), record.recipes.get(recipe)
-        if outcome is not None and used is not None:
+        found, used = outcome(record, measure), record.recipes.get(measure.partition("_")[0])
+        if found is not None and used is not None:
             training = words.OBJECTIVES.get(used.objective, used.objective)
             what = "a linear layer on the frozen encoder" if used.train == "head" else "the whole network"
             trained = f"{what}, {training} training, {used.epochs} epochs"
-            legend = words.attack(outcome.attack.model_dump()) if outcome.attack else trained
+            legend = words.attack(found.attack.model_dump()) if found.attack else trained
             break
     return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 
@@ -202,10 +207,9 @@ def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Reco
     if _printed(listing, profile):
         printed = published.number(listing.name, line.key, measure)
         notes = published.notes(listing.name, line.key, measure)
-    recipe, _, attack = measure.partition("_")
-    outcome = record.outcome(recipe, _attack(attack)) if record else None
-    if outcome is not None:
-        return Cell(outcome.exact, outcome.n, published=printed, published_notes=notes)
+    found = outcome(record, measure) if record else None
+    if found is not None:
+        return Cell(found.exact, found.n, published=printed, published_notes=notes)
     missing = record.status if record and record.status != "ok" else NOT_MEASURED
     return Cell(published=printed, published_notes=notes, missing=missing)
 

@@ -124,10 +124,12 @@ class Record(Checked):
     """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5).
 
     protocols: which list of params.yaml `recipes` are, of an encoder.
+    pretrained_on: of an encoder that was measured on another data set than its own, that one.
     """
 
     kind: Kind
     protocols: str = PROBES
+    pretrained_on: str | None = None
     profile: Literal[PROFILES]
     dataset: str
     name: str
@@ -164,7 +166,7 @@ class Record(Checked):
     @property
     def command(self) -> str:
         """What makes it."""
-        return _command(self.kind, self.profile, self.dataset, self.name, self.protocols)
+        return _command(self.kind, self.profile, self.dataset, self.name, self.protocols, self.pretrained_on)
 
     def outcome(self, measurement: str, attack: str) -> Outcome | None:
         """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
@@ -172,18 +174,23 @@ class Record(Checked):
 
 
 def path(
-    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES
+    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES,
+    pretrained_on: str | None = None,
 ) -> Path:  # fmt: skip
     """Where a stage writes the result of an encoder or a model."""
+    origin = f".from_{pretrained_on}" if pretrained_on else ""
     by = "" if protocols == PROBES else f".{protocols}"
-    return results / profile / dataset / kind / f"{name}{by}.json"
+    return results / profile / dataset / kind / f"{name}{origin}{by}.json"
 
 
-def _command(kind: Kind, profile: str, dataset: str, name: str, protocols: str) -> str:
+def _command(
+    kind: Kind, profile: str, dataset: str, name: str, protocols: str, pretrained_on: str | None
+) -> str:  # fmt: skip
     if kind == "radii":
         return f"python -m stages.attack {profile} {dataset} {name} --suite radii"
-    option = "" if protocols == PROBES else f" --protocols {protocols}"
-    return f"python -m stages.{kind} {profile} {dataset} {name}{option}"
+    options = "" if protocols == PROBES else f" --protocols {protocols}"
+    options += f" --on {dataset}" if pretrained_on else ""
+    return f"python -m stages.{kind} {profile} {pretrained_on or dataset} {name}{options}"
 
 
 def read(file: Path) -> Record:
@@ -200,20 +207,26 @@ def read(file: Path) -> Record:
 
 
 def find(
-    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES
+    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES,
+    pretrained_on: str | None = None,
 ) -> Record | None:  # fmt: skip
     """The record of an encoder or a model; None if there is none in a profile whose runs take hours or days.
+
+    dataset: whose images it was measured on; an encoder may have been `pretrained_on` another one.
 
     Raises:
         Refusal: it is not there in the demo; the sentence names the command that makes it. Or it is broken, or
             holds something else than its path says.
     """
-    file = path(kind, profile, dataset, name, results, protocols)
-    command = _command(kind, profile, dataset, name, protocols)
+    file = path(kind, profile, dataset, name, results, protocols, pretrained_on)
+    command = _command(kind, profile, dataset, name, protocols, pretrained_on)
     if not file.exists():
         return absent(file, profile, command)
     record = read(file)
-    asked = {"kind": kind, "profile": profile, "dataset": dataset, "name": name, "protocols": protocols}
+    asked = {
+        "kind": kind, "profile": profile, "dataset": dataset, "name": name, "protocols": protocols,
+        "pretrained_on": pretrained_on,
+    }  # fmt: skip
     for key, expected in asked.items():
         said = getattr(record, key)
         if said != expected:

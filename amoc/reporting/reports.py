@@ -27,6 +27,8 @@ class Report:
     csv: str
     metrics: Metrics
     draw: Callable[[], Figure] | None = None
+    html: str | None = None  # the page for a browser, where it has one
+    shown: str | None = None  # on the terminal, where the page is too long for that
 
 
 def page(*sections: str) -> str:
@@ -41,10 +43,12 @@ def folder(name: str, profile: str, reports: Path = REPORTS) -> Path:
 def write(report: Report, reports: Path = REPORTS) -> list[Path]:
     """Write the report into reports/<name>/<profile>/, and return its files.
 
-    <name>.md, <name>.csv, metrics.json, and of a picture <name>.svg and <name>.png.
+    <name>.md, <name>.csv, metrics.json, of a page for a browser <name>.html, of a picture <name>.svg and <name>.png.
     """
     stem = folder(report.name, report.profile, reports) / report.name
     contents: dict[Path, str | bytes] = {stem.with_suffix(".md"): report.markdown, stem.with_suffix(".csv"): report.csv}
+    if report.html is not None:
+        contents[stem.with_suffix(".html")] = report.html
     if report.draw is not None:
         contents |= {stem.with_suffix(f".{kind}"): content for kind, content in figures.render(report.draw).items()}
     for path, content in contents.items():

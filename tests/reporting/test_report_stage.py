@@ -57,9 +57,11 @@ def test_a_report_is_written_and_printed(tmp_path, name):
     done = run(tmp_path, name, "paper")
     assert (done.returncode, done.stderr) == (0, "")
     folder = tmp_path / "reports" / name / "paper"
-    written = [f"{name}.md", f"{name}.csv", *PICTURE.get(name, ()), "metrics.json"]
+    beside = ["index.html"] if name == "index" else PICTURE.get(name, ())
+    written = [f"{name}.md", f"{name}.csv", *beside, "metrics.json"]
     assert {file.name for file in folder.iterdir()} == set(written)
-    assert done.stdout.startswith((folder / f"{name}.md").read_text())
+    page = (folder / f"{name}.md").read_text()
+    assert done.stdout.startswith(page.partition("\n\n## ")[0] if name == "index" else page)
     assert done.stdout.endswith(f"\n{folder.relative_to(tmp_path)}: {', '.join(written)}\n")
 
 
@@ -71,8 +73,10 @@ def test_a_report_is_written_and_printed(tmp_path, name):
         (["table4", "demo"], "pretrain/acl_b256.clock.json is missing: run `dvc repro`, or only `python -m stages.p"),
         (["figure2", "demo"], "embed/acl.json is missing: run `dvc repro`, or only `python -m stages.embed"),
         (["figure3", "demo"], "evaluate/moco.json is missing"),
-        (["table5", "paper", "table3"], "table5 reads results, not the reports table3"),
+        (["table5", "paper", "table3"], "table5 is given no reports, here table3: only claims"),
         (["peers", "demo"], "evaluate/moco.peers.json is missing"),
+        (["transfer", "demo"], "cifar10/evaluate/amoc.json is missing"),
+        (["index", "demo", "table5"], "index is given no reports, here table5: only claims"),
         (["claims", "demo"], "evaluate/amoc.json is missing"),
     ],
 )

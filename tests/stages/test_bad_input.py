@@ -148,7 +148,7 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         ("embed demo cifar10 amok", "runs.cifar10 has no amok"),
         ("corrupt demo cifar10 amok", "has no amok"),
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
-        ("report table5 demo table2", "table5 reads results, not the reports table2"),
+        ("report table5 demo table2", "table5 is given no reports, here table2: only claims and all_claims are"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
         (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
     ],
@@ -261,6 +261,10 @@ def test_cifar_without_network(refused, project, monkeypatch, folder):
 
 def test_protocols_that_are_not_there(refused):
     refused(f"{EVALUATE} --protocols mine", "protocols has no mine, it has peers")
+
+
+def test_images_of_another_data_set_that_are_not_there(refused):
+    refused(f"{EVALUATE} --on cifar100", "data/demo/cifar100.safetensors is missing: `python -m stages.data` makes it")
 
 
 @pytest.mark.parametrize(

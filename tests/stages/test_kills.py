@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from amoc import datasets
+from amoc.params import Params
+from stages import paths
 from tests.stages import tiny
 
 HERE = Path(__file__).resolve().parent
@@ -23,17 +26,18 @@ COMMANDS = {
     "pretrain": ["pretrain", "demo", "cifar10", "amoc"],
     "evaluate": ["evaluate", "demo", "cifar10", "amoc"],
     "peers": ["evaluate", "demo", "cifar10", "amoc", "--protocols", "peers"],
+    "transfer": ["evaluate", "demo", "cifar10", "amoc", "--on", "cifar100"],
     "classify": ["classify", "demo", "cifar10", "standard"],
     "attack": ["attack", "demo", "cifar10", "standard"],
     "corrupt": ["corrupt", "demo", "cifar10", "standard"],
 }
 STEP = {
-    "pretrain": "AMOC.update", "evaluate": "train_step", "peers": "_attack", "classify": "train_step",
-    "attack": "_attack", "corrupt": "count.<locals>.counted",
+    "pretrain": "AMOC.update", "evaluate": "train_step", "peers": "_attack", "transfer": "train_step",
+    "classify": "train_step", "attack": "_attack", "corrupt": "count.<locals>.counted",
 }  # fmt: skip
 LAST_WRITE = {
-    "pretrain": "write_curve", "evaluate": "record", "peers": "record", "classify": "write_curve",
-    "attack": "write_json", "corrupt": "write_json",
+    "pretrain": "write_curve", "evaluate": "record", "peers": "record", "transfer": "record",
+    "classify": "write_curve", "attack": "write_json", "corrupt": "write_json",
 }  # fmt: skip
 
 Answer = dict[str, Any]  # of killed_stages.py
@@ -76,6 +80,8 @@ def _attack_briefly(raw: tiny.Raw) -> None:
 @pytest.fixture(scope="module")
 def rehearsed(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rehearsed]:
     folder = tiny.project(tmp_path_factory.mktemp("rehearsal"), _attack_briefly)
+    images = datasets.build("cifar100", Params.load(folder / "params.yaml").data("demo"), None, folder)
+    datasets.write(images, folder / paths.data("demo", "cifar100"))
     stages = {}
     for stage in COMMANDS:
         before = tiny.contents(folder)

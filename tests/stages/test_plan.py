@@ -251,6 +251,17 @@ def test_the_size_of_weights_is_that_of_their_file(tmp_path):
     assert size(params, "python -m stages.evaluate demo cifar10 amoc", "results/demo/cifar10/evaluate/amoc.json") == 0
 
 
+def test_on_another_data_set_an_encoder_costs_what_that_has_images_and_classes():
+    params = Params.load(tiny.ROOT / "params.yaml")
+    for profile, classes in (("demo", 20), ("paper", 100)):
+        away = f"python -m stages.evaluate {profile} cifar10 amoc --on cifar100"
+        own = f"python -m stages.evaluate {profile} cifar100 amoc"
+        assert work(params, away) == work(params, own)
+        heads = size(params, away, "models/amoc.from_cifar10.heads.safetensors")
+        assert heads == 3 * 4 * classes * (8 * params.model(profile).width + 1)
+        assert heads == size(params, own, "models/amoc.heads.safetensors")
+
+
 def test_heads_and_the_network_of_a_protocol_differ_in_size():
     params = Params.load(tiny.ROOT / "params.yaml")
     words = "python -m stages.evaluate demo cifar10 amoc --protocols peers"

@@ -23,6 +23,7 @@ from dvc.stage import PipelineStage
 from amoc import datasets
 from amoc.augment import to_float
 from amoc.engine.files import digest, read_json
+from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.pretraining import numerics
@@ -51,7 +52,12 @@ STAGES = (
     *("attack-singly@demo-cifar10-amoc_half", "reports/fast@demo", "reports/precision@demo"),
     *("corrupt@demo-cifar10-acl", "corrupt@demo-cifar10-amoc", "corrupt-network@demo-cifar10-standard"),
     *("sheet@demo-cifar10", "reports/figure4@demo", "reports/v1_figure2@demo", "reports/corruptions@demo"),
-    *("reports/switches@demo", "reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo"),
+    *("data@demo-cifar100", "pretrain-cifar100@demo-cifar100-amoc", "evaluate-cifar100@demo-cifar100-amoc"),
+    *("evaluate-transfer@demo-cifar10-cifar100-amoc", "evaluate-transfer-back@demo-cifar100-cifar10-amoc"),
+    *("attack-probed@demo-cifar100-amoc", "attack-radii@demo-cifar10-amoc_finetuned"),
+    *("reports/table6@demo", "reports/figure5@demo", "reports/figure6@demo", "reports/figure7@demo"),
+    *("reports/v1_table4@demo", "reports/v1_table5@demo", "reports/transfer@demo", "reports/switches@demo"),
+    *("reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo", "reports/index@demo"),
 )
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
@@ -344,6 +350,36 @@ def test_the_peers_protocols_have_a_result_and_files_of_their_own(here):
     assert list(heads) == ["alf", "slf"] == list(about["recipes"])
     linear, _ = load_heads(paths.heads("demo", "cifar10", "amoc"))
     assert torch.equal(heads["slf"].weight, linear["stdev"].weight)  # the same protocol by another name
+
+
+@pytest.mark.parametrize(("source", "on", "classes"), [("cifar10", "cifar100", 20), ("cifar100", "cifar10", 10)])
+def test_an_encoder_on_another_data_set_says_where_it_comes_from(here, source, on, classes):
+    named = paths.by("amoc", "probes", source)
+    path, own = (paths.result("evaluate", "demo", on, name) for name in (named, "amoc"))
+    assert path == records.path("evaluate", "demo", on, "amoc", Path("results"), pretrained_on=source)
+    record = records.find("evaluate", "demo", on, "amoc", Path("results"), pretrained_on=source)
+    assert (record.dataset, record.pretrained_on, record.name, record.status) == (on, source, "amoc", "ok")
+    content, params = read_json(path), Params.load()
+    assert "pretrained_on" not in read_json(own)
+    assert content["settings"] == params.pretraining("demo", source, "amoc").plain()
+    assert content["recipes"] == read_json(own)["recipes"] and content["train_images"] == 64
+    encoder, _ = load_encoder(paths.encoder("demo", source, "amoc"))
+    heads, about = load_heads(paths.heads("demo", on, named))
+    assert (about["dataset"], about["pretrained_on"]) == (on, source)
+    images = datasets.read(paths.data("demo", on)).test
+    assert images.labels.max() >= classes / 2
+    for name, head in heads.items():  # what was measured is the encoder's file, under its branch, on those images
+        assert len(head.weight) == classes
+        network = Classifier(encoder, head, "adv").eval()
+        right = network(to_float(torch.from_numpy(images.pixels))).argmax(dim=1).numpy() == images.labels
+        assert right.tolist() == record.measurements[name]["clean"].images.tolist()
+
+
+def test_an_encoder_on_its_own_data_set_is_not_transferred(here, tmp_path):
+    evaluate.main("demo", "cifar10", "amoc", on="cifar10", output=tmp_path)
+    written = tiny.reproducible(tmp_path)
+    assert sorted(written) == ["models/demo/cifar10/amoc.heads.safetensors", "results/demo/cifar10/evaluate/amoc.json"]
+    assert all((here / name).read_bytes() == content for name, content in written.items())
 
 
 def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp_path, monkeypatch):

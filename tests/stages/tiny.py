@@ -19,12 +19,12 @@ Raw = dict[str, Any]
 
 
 def settings() -> Raw:
-    """The project's params.yaml with five encoders, two whole networks and a tiny profile `demo`."""
+    """The project's params.yaml with six encoders, two whole networks and a tiny profile `demo`."""
     raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     runs, networks = raw["runs"]["cifar10"], raw["classifiers"]["cifar10"]
-    raw["runs"] = {"cifar10": {name: runs[name] for name in ("amoc", "moco", "acl", "amoc_half", "amoc_float32")}}
+    raw["runs"]["cifar10"] = {name: runs[name] for name in ("amoc", "moco", "acl", "amoc_half", "amoc_float32")}
     runs["amoc_half"]["engine"] = {"threads": 1}
-    raw["classifiers"] = {"cifar10": {name: networks[name] for name in ("standard", "amoc_finetuned")}}
+    raw["classifiers"] = {"cifar10": {name: networks[name] for name in ("standard", "amoc_finetuned")}, "cifar100": {}}
     raw["probes"], raw["attacked_probe"] = ["stdev", "adev"], "adev"
     for method in raw["pretrain"].values():
         method.get("attack", {})["steps"] = 1

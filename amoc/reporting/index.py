@@ -1,0 +1,270 @@
+"""Everything that was reported of a profile on one page: in Markdown, and as a file that is all that a browser needs.
+
+What is there is shown, whatever it is; a report that was not made is listed with the command that makes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.refusal import Refusal
+from amoc.reporting import reports, words
+from amoc.reporting.markup import inline, to_html
+from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
+from amoc.reporting.web_page import Section, web_page
+
+NAME = "index"
+DATASET = "cifar10"
+GROUPS = {  # group -> report -> what it is called where it was not made; in the order of the page
+    "Claims": {
+        "all_claims": "Claims of the papers, by every report that one of them reads",
+        "claims": "Claims that Table 5 can judge, and the floors of the profile",
+    },
+    "The journal": {
+        "table2": "Table 2: attacks",
+        "table3": "Table 3: MoCo, ACL and AMOC under the linear protocols",
+        "table4": "Table 4: running time",
+        "table5": "Table 5: networks under attack",
+        "table6": "Table 6: networks under attack, CIFAR-100",
+        "table7": "Table 7: variants",
+        "table8": "Table 8: variants under the linear protocols",
+        "figure2": "Figure 2: features in a plane",
+        "figure3": "Figure 3: tests between methods over seeds",
+        "figure4": "Figure 4: accuracy on corrupted images",
+        "figure5": "Figure 5: accuracy over the radius of the attack",
+        "figure6": "Figure 6: length of the banks",
+        "figure7": "Figure 7: weight of the clean term",
+    },
+    "The preprint": {
+        "v1_table2": "Preprint, Table 2: attacks",
+        "v1_table3": "Preprint, Table 3: networks under attack",
+        "v1_table4": "Preprint, Table 4: long pre-training under the linear protocols",
+        "v1_table5": "Preprint, Table 5: short and long pre-training, fine-tuned",
+        "v1_table6": "Preprint, Table 6: variants under the linear protocols",
+        "v1_figure2": "Preprint, Figure 2: networks on corrupted images",
+    },
+    "Beyond the papers": {
+        "corruptions": "Corruptions: what they look like, and what an undefended network makes of them",
+        "transfer": "Transfer between CIFAR-10 and CIFAR-100",
+        "peers": "Encoders by the peers' protocols",
+    },
+    # on the page where they were made, but it does not wait for them (dvc.yaml): they are about this code, and for a demo
+    # they have nothing to say that would be worth their encoders
+    "Studies": {
+        "switches": "Choices that the papers leave open",
+        "fast": "Cheaper attacks in pre-training",
+        "precision": "Precision and compilation",
+    },
+}
+TITLES = {name: title for group in GROUPS.values() for name, title in group.items()}
+READ = {name for claim in CLAIMS for quantity in claim.reads if (name := quantity.table) in TITLES}
+GIVEN = {"all_claims": tuple(name for name in TITLES if name in READ), "claims": ("table5",)}  # to a page of claims
+SUMMARY, CONTENTS, NOT_MADE = "Summary", "Contents", "Not made"
+LARGEST_SVG = 200_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
+_DEEPER = 2  # levels: above a report's headings are the page's own and its group's
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+_ANSWERS = {1: "hold", 0: "do not hold", None: "not measured"}  # in the metrics.json of a page of claims
+
+Answers = Mapping[str, float | None]  # key of a claim or floor -> 1: it holds, 0: it does not, None: not measured
+
+
+@dataclass(frozen=True)
+class Made:
+    """A report as its file has it, in Markdown: its first heading, what stands above that, and what below."""
+
+    name: str
+    title: str
+    first: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the page of claims says that has most of them."""
+
+    name: str
+    claims: Answers
+    floors: Answers
+
+
+def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Report:
+    """Read the pages and pictures of the profile's reports, those that are there.
+
+    Raises:
+        Refusal: one of them is broken, or lacks its picture.
+    """
+    made = {name: found for name in TITLES if (found := read(name, profile, written)) is not None}
+    judged = judgement(profile, made, written)
+    first, title = words.stands_in(params, profile, DATASET), f"AMOC: all results of the profile {profile}"
+    groups = {group: [made[name] for name in names if name in made] for group, names in GROUPS.items()}
+    groups = {group: there for group, there in groups.items() if there}
+    summary, absent = _summary(profile, made, judged), _absent(profile, made)
+    contents = _contents(groups, bool(absent))
+
+    parts = [first, f"# {title}", f"## {SUMMARY}", summary, f"## {CONTENTS}", contents]
+    sections = []
+    for group, there in groups.items():
+        parts += [f"## {group}", *(_markdown(report, profile) for report in there)]
+        sections += [Section(inline(group), 2), *(_section(report, profile, written) for report in there)]
+    if absent:
+        parts += [f"## {NOT_MADE}", absent]
+        sections += [_own(NOT_MADE, absent)]
+    html = web_page(title, _html(first, title), _own(SUMMARY, summary), _html(contents, CONTENTS), sections)
+    rows = tuple(Row(name, told, {"made": Cell(name in made)}) for name, told in TITLES.items())
+    listed = Table("Report", (Column("made", "Made"),), rows)
+    shown = page(first, f"# {title}", summary)
+    return Report(NAME, profile, page(*parts), to_csv(listed), _metrics(made, judged), html=html, shown=shown)
+
+
+def read(name: str, profile: str, written: Path = reports.REPORTS) -> Made | None:
+    """A report; None if it was not made.
+
+    Raises:
+        Refusal: it cannot be read, or has no heading.
+    """
+    path = reports.folder(name, profile, written) / f"{name}.md"
+    try:
+        first, heading, body = re.split(r"(?m)^# (.+)$", path.read_text(encoding="utf-8"), maxsplit=1)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise Refusal(f"{path} is no page of a report: `{_command(name, profile)}` makes it again") from None
+    return Made(name, heading, first.strip("\n"), body.strip("\n"))
+
+
+def judgement(profile: str, made: Collection[str], written: Path = reports.REPORTS) -> Judged | None:
+    """From the metrics.json of the page of claims that reads most, of those that were made; None if none was.
+
+    Raises:
+        Refusal: the file is missing or broken.
+    """
+    for name in GIVEN:
+        if name in made:
+            numbers = reports.read_metrics(name, profile, written)
+            claims, grounds = (
+                {each.key: numbers.get(each.key, {}).get("holds") for each in every}
+                for every in (CLAIMS, floors(profile))
+            )
+            return Judged(name, claims, grounds)
+    return None
+
+
+# ---------------------------------------------------------------- what the page says itself
+
+
+def _summary(profile: str, made: Mapping[str, Made], judged: Judged | None) -> str:
+    """How many reports there are, how many claims hold, and which of those that were measured."""
+    there = f"Reports made in this profile: {len(made)} of {len(TITLES)}."
+    if judged is None:
+        return f"{there} No claim has been judged: `{_command('claims', profile)}` does that."
+    listed = [
+        f"  - Claim {claim.key.removeprefix('claim')} {'holds' if answer else 'does not hold'}: {claim.statement}"
+        for claim in CLAIMS
+        if (answer := judged.claims[claim.key]) is not None
+    ]
+    every = (f"- Claims of the papers: {_counted(judged.claims)}", *listed)
+    every += (f"- Floors of the profile: {_counted(judged.floors)}",) if judged.floors else ()
+    read = f"Every part of a claim has to hold: [the page of claims](#{judged.name}) says which do, and by how much."
+    return page(there, "\n".join(every), read).strip()
+
+
+def _contents(groups: Mapping[str, list[Made]], absent: bool) -> str:
+    """Links to everything on the page."""
+    lines = [f"- [{SUMMARY}](#{_anchor(SUMMARY)})"]
+    for group, there in groups.items():
+        lines += [f"- {group}", *(f"  - [{report.title}](#{report.name})" for report in there)]
+    return "\n".join(lines + [f"- [{NOT_MADE}](#{_anchor(NOT_MADE)})"] * absent)
+
+
+def _absent(profile: str, made: Collection[str]) -> str:
+    """The reports that are not there, each with the command that makes it; nothing if all are."""
+    rows = tuple(
+        Row(name, title, {"command": Cell(f"`{_command(name, profile)}`")})
+        for name, title in TITLES.items()
+        if name not in made
+    )
+    if not rows:
+        return ""
+    how = "makes what it needs first" if profile == "demo" else "shows what was measured, and n/m for the rest"
+    return page(f"Each command {how}.", to_markdown(Table("Report", (Column("command", "Command"),), rows))).strip()
+
+
+def _command(name: str, profile: str) -> str:
+    """What makes a report. The demo's has to have all its numbers; those of the others may lack some."""
+    if profile == "demo":
+        return f"dvc repro reports/{name}"
+    return " ".join(("python -m stages.report", name, profile, *GIVEN.get(name, ())))
+
+
+def _counts(answers: Answers) -> dict[str, int]:
+    return {answer: sum(value == key for value in answers.values()) for key, answer in _ANSWERS.items()}
+
+
+def _counted(answers: Answers) -> str:
+    """'7 hold, 2 do not hold, 9 not measured'."""
+    return ", ".join(f"{count} {answer}" for answer, count in _counts(answers).items())
+
+
+def _metrics(made: Collection[str], judged: Judged | None) -> dict[str, dict[str, float | None]]:
+    numbers: dict[str, dict[str, float | None]] = {"reports": {"made": len(made), "not_made": len(TITLES) - len(made)}}
+    if judged is not None:
+        for key, answers in (("claims", judged.claims), ("floors", judged.floors)):
+            numbers[key] = {answer.replace(" ", "_"): count for answer, count in _counts(answers).items()}
+    return numbers
+
+
+def _anchor(heading: str) -> str:
+    """As repository hosts make one of a heading."""
+    return heading.lower().replace(" ", "-")
+
+
+# ---------------------------------------------------------------- a report, in either form
+
+
+def _markdown(report: Made, profile: str) -> str:
+    """Its headings two levels down, its pictures and files where they are from here."""
+    folder = f"../../{report.name}/{profile}"
+    body = re.sub(r"(?m)^(#+ )", "#" * _DEEPER + r"\1", report.body)
+    body = re.sub(r"(!\[[^\]]*\]\()", rf"\1{folder}/", body)
+    files = f"[page]({folder}/{report.name}.md), [numbers]({folder}/{report.name}.csv)"
+    heading = f"{'#' * (_DEEPER + 1)} {report.title}"
+    return page(f'<a id="{report.name}"></a>', heading, report.first, f"By itself: {files}", body).strip()
+
+
+def _section(report: Made, profile: str, written: Path) -> Section:
+    """With its pictures inside."""
+    folder = reports.folder(report.name, profile, written)
+    html = _html(page(report.first, report.body), report.title, folder)
+    return Section(inline(report.title), _DEEPER + 1, html, report.name)
+
+
+def _own(heading: str, markdown: str) -> Section:
+    return Section(heading, _DEEPER, _html(markdown, heading), _anchor(heading))
+
+
+def _html(markdown: str, title: str, folder: Path = reports.REPORTS) -> str:
+    return to_html(markdown, title, _DEEPER, lambda link: _picture(folder / link))
+
+
+def _picture(path: Path) -> str:
+    """The file as a link that holds it; the pixels of a drawing that has too many lines.
+
+    Raises Refusal: it is not there, or is no picture.
+    """
+    if path.suffix not in _TYPES:
+        raise Refusal(f"{path} is shown by a report, but only {' and '.join(_TYPES)} can be")
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".svg" and len(content) > LARGEST_SVG:
+            path = path.with_suffix(".png")
+            content = path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read ({error.strerror}): make the report again that shows it") from None
+    return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,104 @@
+"""Does robustness transfer? AMOC's encoder of CIFAR-10 under the linear protocols on CIFAR-100 and the other way round,
+each beside the encoder that was pre-trained there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amoc.params import DATASETS, Params
+from amoc.reporting import encoders, records, words
+from amoc.reporting.paper_claims import MEASURES
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+
+NAME = "transfer"
+RUN = "amoc"  # of either data set
+PAIRS = tuple((on, other) for on in DATASETS for other in DATASETS if other != on)  # evaluated on; transferred from
+ENCODER = Column("encoder", "Encoder")
+READING = """\
+Percent of the test images classified right: the linear layer is trained and tested on the data set that the row names
+first, on the frozen encoder that was pre-trained on images of the one that it names next. Compare within a data set
+only, for the other has other classes. Each row is of one run: a small difference may be one between seeds.
+"""
+DIGITS = """\
+Here both data sets are the same digits, upright, or every second one turned and of a class of its own: the task is
+another, the images hardly are.
+"""
+
+
+def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+    """Read results/<profile>/<dataset>/evaluate/amoc.json and amoc.from_<other>.json of each data set.
+
+    Raises:
+        Refusal: a result is missing in the demo, is broken, or was measured unlike the other on its data set.
+    """
+    rows, counted = [], []
+    for on, other in PAIRS:
+        own, transferred = (find(params, profile, source, on, results) for source in (on, other))
+        there = [record for record in (own, transferred) if record is not None]
+        records.compare_alike(there)
+        rows += [_row(params, profile, on, on, own), _row(params, profile, other, on, transferred)]
+        rows.append(_difference(on, own, transferred))
+        counted += there
+    images = max((record.test_images for record in counted), default=None)
+    columns = (ENCODER, *(encoders.column(measure, counted) for measure in MEASURES))
+    table = Table("Evaluated on", columns, tuple(rows), images)
+    first, second = (words.DATASETS[dataset] for dataset in DATASETS)
+    played = words.images(params, profile, DATASETS[1])
+    text = page(
+        words.stands_in(params, profile, DATASETS[0], networks=False) + (f"\n> {played}." if played != second else ""),
+        f"# Transfer between {first} and {second}, accuracy (%)",
+        to_markdown(table),
+        READING + (DIGITS if params.data(profile).source == "digits" else ""),
+    )
+    return Report(NAME, profile, text, to_csv(table), metrics(table))
+
+
+def find(params: Params, profile: str, source: str, on: str, results: Path) -> Record | None:
+    """The record of a data set's encoder on its own or another one; None if params.yaml has no such encoder."""
+    if RUN not in params.runs(source):
+        return None
+    return records.find("evaluate", profile, on, RUN, results, pretrained_on=None if source == on else source)
+
+
+def _row(params: Params, profile: str, source: str, on: str, record: Record | None) -> Row:
+    key, label = f"{source}_on_{on}", words.DATASETS[on]
+    if record is None:
+        known = RUN in params.runs(source)
+        settings = params.pretraining(profile, source, RUN).plain() if known else None
+        cells = {ENCODER.key: Cell(_called(source, settings, "not measured"))} | {
+            measure: Cell() for measure in MEASURES
+        }
+        return Row(key, label, cells, ranked=False)
+    bad = record.status != "ok"
+    cells = {ENCODER.key: Cell(_called(source, record.settings.model_dump(), record.status if bad else ""))}
+    for measure in MEASURES:
+        outcome = encoders.outcome(record, measure)
+        missing = record.status if bad else NOT_MEASURED
+        cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
+    return Row(key, label, cells, ranked=False, notes=(record.note or record.status,) if bad else ())
+
+
+def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str:
+    """'of CIFAR-10, AMOC (40 ep, b64)': the settings that were used."""
+    of = f"of {words.DATASETS[source]}"
+    if settings is None:
+        return f"{of} (not in params.yaml)"
+    used = f"{settings['epochs']} ep, b{settings['batch_size']}"
+    return f"{of}, {words.encoder(settings)} ({used}{f', {status}' if status else ''})"
+
+
+def _difference(on: str, own: Record | None, transferred: Record | None) -> Row:
+    """The transferred encoder minus the one that was pre-trained there, in points."""
+    cells = {ENCODER.key: Cell("transferred minus own")}
+    for measure in MEASURES:
+        both = [record and encoders.number(record, measure) for record in (own, transferred)]
+        if None in both:
+            cells[measure] = Cell()
+        else:
+            points = both[1] - both[0]
+            cells[measure] = Cell(points, shown=f"{points:+.2f}")
+    return Row(f"{on}_difference", "-", cells, ranked=False)
