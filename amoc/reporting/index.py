@@ -55,8 +55,8 @@ GROUPS = {  # group -> report -> what it is called where it was not made; in the
         "transfer": "Transfer between CIFAR-10 and CIFAR-100",
         "peers": "Encoders by the peers' protocols",
     },
-    # on the page where they were made, but it does not wait for them (dvc.yaml): they are about this code, and for a demo
-    # they have nothing to say that would be worth their encoders
+    # on the page where they were made, but it does not wait for them (dvc.yaml): they are about this code, and in the
+    # demo they would have little to say for so many encoders
     "Studies": {
         "switches": "Choices that the papers leave open",
         "fast": "Cheaper attacks in pre-training",

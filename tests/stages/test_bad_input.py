@@ -111,7 +111,7 @@ SETTINGS = {
     "fraction": (put("evaluate", "batch_size", value=8.5), "evaluate.batch_size is 8.5.*whole number"),
     "null": (put("pretrain", "amoc", "lambda", value=None), "pretrain.amoc.lambda is null.*0.*1"),
     "epsilon": (demo("epsilon", "linf", 8), "profiles.demo.epsilon.linf is 8.*up to 1, such as 8/255"),
-    "bank": (demo("scale", "bank_length", 1 / 4096), "bank_length 8 .* batch_size 16"),
+    "bank": (put("pretrain", "amoc", "bank_length", value=128), "bank_length 128 must be larger than batch_size 256"),
     "architecture": (demo("model", "architecture", "resnet18q"), "resnet18q.*resnet18.*resnet50"),
     "all held out": (demo("early_stopping", "images", 64), "early_stopping.images is 64.*63"),
     "method": (run("method", "simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
