@@ -15,6 +15,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.heads import linear_head
 from amoc.params import PROBES, Params
 from amoc.pretraining import passes as pretraining
+from amoc.reporting.corruption_records import CORRUPTIONS, SEVERITIES
 from stages import attack, evaluate, numerics
 
 # Of all images that a source has: training, test, and their side in pixels
@@ -61,7 +62,7 @@ def work(params: Params, command: str) -> Work | None:
         Refusal: the command names what params.yaml does not have.
     """
     name, given = _parsed(command) if ours(command) else ("", {})
-    if name not in ("pretrain", "numerics", "evaluate", "classify", "attack"):
+    if name not in ("pretrain", "numerics", "evaluate", "classify", "attack", "corrupt", "embed"):
         return None
     profile, dataset = given["profile"], given["dataset"]
     there = sizes(params, profile, given.get("on") or dataset)
@@ -75,6 +76,10 @@ def work(params: Params, command: str) -> Work | None:
         case "evaluate":
             recipes, suite = params.protocols(profile, given["protocols"])
             return Work(evaluate.needed(recipes, suite, there.train, there.test, there.classes), "float32")
+        case "corrupt":  # without making the images, which is little beside a network on a CPU
+            return Work((1 + len(CORRUPTIONS) * SEVERITIES) * there.test, "float32")
+        case "embed":
+            return Work(there.train + there.test, "float32")
         case "classify":
             own = params.classifying(profile, dataset, given["model"])
             needed = classifying.passes(own.recipe, there.train, own.early_stopping)

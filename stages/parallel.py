@@ -30,7 +30,7 @@ def main(
     For stages of one thread, as the demo's are: two of them share two cores better than two threads of one.
     """
     profile, before = Params.load().profile, None
-    while stages := pending(targets or (), profile):  # again: what a stage writes may make others run
+    while stages := pending(targets or (), profile, restore=True):  # again: what a stage writes may make others run
         names = [stage.name for stage in stages]
         if names == before:
             raise Refusal(f"DVC has run {', '.join(names)} and still finds them out of date: see `dvc status`")

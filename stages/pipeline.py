@@ -18,6 +18,7 @@ from amoc.refusal import Refusal
 
 FILE = "dvc.yaml"
 CODE = "code"
+CACHED = "cached"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Pending:
     after: frozenset[str] = frozenset()
 
 
-def pending(targets: Collection[str], profile: str) -> list[Pending]:
+def pending(targets: Collection[str], profile: str, restore: bool = False) -> list[Pending]:
     """The stages that `dvc repro` with these targets would run, those first that others need.
 
     A stage of which only code changed is taken to write what it wrote before; those that need it are then left out.
@@ -47,6 +48,8 @@ def pending(targets: Collection[str], profile: str) -> list[Pending]:
     Args:
         targets: stages or groups of stages of dvc.yaml; none means all.
         profile: in place of params.yaml's.
+        restore: whether to list, as "cached", also the stages that will not run because DVC has their outputs in its
+            cache, and only puts them back.
 
     Raises:
         Refusal: this is no project of DVC's, dvc.yaml or dvc.lock cannot be read, or it has no such stage.
@@ -61,7 +64,7 @@ def pending(targets: Collection[str], profile: str) -> list[Pending]:
             needed = wanted.union(*(nx.descendants(graph, stage) for stage in wanted))
             place = {stage: number for number, stage in enumerate(stages)}
             order = nx.lexicographical_topological_sort(graph.subgraph(needed).reverse(), key=place.__getitem__)
-            return _stale(list(order), graph, Path(repo.root_dir))
+            return _stale(list(order), graph, Path(repo.root_dir), restore)
     except DvcException as error:
         raise Refusal(f"DVC says: {str(error).partition(chr(10))[0]}") from None
 
@@ -77,8 +80,8 @@ def _wanted(stages: Iterable[PipelineStage], targets: Collection[str]) -> set[Pi
     return set().union(*(names[target] for target in targets or groups))
 
 
-def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path) -> list[Pending]:
-    """Of stages in the order in which they run, those that would."""
+def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path, restore: bool) -> list[Pending]:
+    """Of stages in the order in which they run, those that would; to restore: and those that would be put back."""
     makers = {out.fs_path: stage for stage in graph for out in stage.outs}
     found, anew = [], set()  # the stages that will write something else
     for stage in order:
@@ -87,11 +90,13 @@ def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path) -> lis
         why = _why(stage, makers)
         if anew.intersection(graph.successors(stage)) and "never ran" not in why:
             why = (*why, "follows")
+        if not why and restore and any(out.status() for out in stage.outs):
+            why = (CACHED,)
         if why:
             outputs = tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs)
             after = {before.name for before in nx.descendants(graph, stage)} & {other.name for other in found}
             found.append(Pending(stage.name, stage.cmd, why, outputs, frozenset(after)))
-            if why != (CODE,):
+            if why not in ((CODE,), (CACHED,)):
                 anew.add(stage)
     return found
 

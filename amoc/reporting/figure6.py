@@ -7,7 +7,7 @@ from typing import Any
 
 from amoc.reporting import words
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.sweep import Axis, Curves
+from amoc.reporting.sweep import BAR, Axis, Curves
 
 LINES = (
     Line("amoc_k1024", "amoc_k1024"),
@@ -27,7 +27,7 @@ TABLE = Listing(
     "figure6",
     "Figure 6: AMOC over the length K of its memory banks, accuracy (%)",
     LINES,
-    caption="K scales with the data of a profile, and is never less than one and a half batches.\n",
+    caption=f"K scales with the data of a profile, and is never less than one and a half batches. {BAR}\n",
     call=length,
     draw=Curves("Accuracy over the length of the banks", Axis("bank_length", "K, keys in a bank", True), LINES),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from amoc.reporting import words
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.sweep import Axis, Curves
+from amoc.reporting.sweep import BAR, Axis, Curves
 
 LINES = tuple(
     Line("amoc", "amoc", ("amoc_seed2",)) if tenths == 5 else Line(run := f"amoc_lambda0{tenths}", run)
@@ -24,7 +24,7 @@ TABLE = Listing(
     "figure7",
     "Figure 7: AMOC over the weight lambda of its clean term, accuracy (%)",
     LINES,
-    caption="The loss is lambda times the clean term plus 1 - lambda times the variant's (journal, eq. 3.3).\n",
+    caption=f"The loss is lambda times the clean term plus 1 - lambda times the variant's (journal, eq. 3.3). {BAR}\n",
     call=weight,
     draw=Curves("Accuracy over the weight of the clean term", Axis("lambda", r"$\lambda$"), LINES),
 )

@@ -23,12 +23,13 @@ TABLE = Listing(
 )
 PROTOCOL = """\
 SLF is standard, ALF adversarial training of a linear layer on the frozen encoder; AFF is TRADES on the whole network.
-Every encoder has the same settings in each, and its last epoch counts. SLF has the settings of the papers' StdEv, ALF
-and AFF those of DynACL's code.
+Every encoder has the same settings in each, and its last epoch counts.
 """
+SETTINGS = "SLF has the settings of the papers' StdEv, ALF and AFF those of DynACL's code.\n"
 APART = """\
-What the peers published is shown in the profile `paper` alone: it is of all of CIFAR-10, a ResNet-18 of width 64 and
-mostly 1000 epochs of pre-training. The numbers of this profile compare with each other only.
+The protocols are shortened here. What the peers published is shown in the profile `paper` alone: it is of all of
+CIFAR-10, a ResNet-18 of width 64 and mostly 1000 epochs of pre-training. The numbers of this profile compare with each
+other only.
 """
 COMPARING = """\
 All are of a ResNet-18, trained with the labels of CIFAR-10 and tested on its 10000 test images: Linf 8/255, standard
@@ -57,7 +58,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         words.stands_in(params, profile, TABLE.dataset, networks=False),
         f"# {TABLE.title}",
         to_markdown(table),
-        encoders.READING + PROTOCOL,
+        encoders.READING + PROTOCOL + (SETTINGS if profile == "paper" else ""),
         *(theirs if profile == "paper" else (APART,)),
     )
     return Report(NAME, profile, text, to_csv(table), metrics(table))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # inches; y counts from the top of the page
 _HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.44, 0.38  # before the panels, between them, after them
 _ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
+BAR = "The bar is the standard deviation over\nthe seeds of the default, each way from its point."
 _ROOM = 0.15  # of the scale, for the name of a tick
 
 _ATTACKS = {"clean": "clean", "pgd20": "PGD20"}  # of a measure: what its line is called
@@ -90,7 +91,7 @@ class Curves:
         return names
 
     def _line(self, axes: Axes, measure: str, name: str, found: Found) -> None:
-        """One accuracy over the setting; where there are more seeds, their mean with a bar of a standard deviation."""
+        """One accuracy over the setting, all of one seed; where there are more, a bar of their deviation each way."""
         look = LOOKS["amoc"].light if measure.endswith("clean") else LOOKS["amoc"]
         points = []
         for line in self.lines:
@@ -103,8 +104,8 @@ class Curves:
             there = [seed for seed in seeds if seed is not None]
             if len(there) > 1:
                 bar = {"color": look.light.colour, "linewidth": 3, "zorder": 1, "clip_on": False}
-                middle, spread = fmean(there), stdev(there)
-                axes.plot([self.value(record)] * 2, [middle - spread, middle + spread], solid_capstyle="butt", **bar)
+                ends = [number - stdev(there), number + stdev(there)]
+                axes.plot([self.value(record)] * 2, ends, solid_capstyle="butt", **bar)
         if points:
             points.sort()
             axes.plot(*zip(*points, strict=True), color=look.colour, **_POINT)

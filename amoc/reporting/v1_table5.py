@@ -26,7 +26,10 @@ READING = """\
 Percent of the test images classified right by the last epoch of fine-tuning; the columns say how many epochs the
 encoder had before. **Bold** and _underscored_ are the best and second best of the column.
 """
-ACLS = "The preprint took ACL's long row from its paper; ours is fine-tuned as the others are.\n"
+ACLS = (
+    "The preprint took ACL's long number from its paper; ours is fine-tuned as the others are.\n"
+    "Batches of pre-training, short and long: {}.\n"
+)
 COMPARING = "Below each row is what the preprint printed, and ours minus that.\n"
 
 
@@ -48,11 +51,24 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         words.stands_in(params, profile, DATASET),
         "# Preprint, Table 5: after fine-tuning, accuracy (%)",
         to_markdown(table),
-        READING + ACLS + (COMPARING if profile == "paper" else ""),
+        READING + ACLS.format(_batches(params, profile)) + (COMPARING if profile == "paper" else ""),
         "## What this table alone can check",
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
     return Report(NAME, profile, text, to_csv(table), numbers)
+
+
+def _batches(params: Params, profile: str) -> str:
+    """'ACL 64 and 128, AMOC-ACC 64 and 64', by the settings of the encoders."""
+    told = []
+    for both in ROWS.values():
+        known = [name for name in both if name in params.networks(DATASET)]
+        runs = [params.classifying(profile, DATASET, name).encoder for name in known]
+        settings = [params.pretraining(profile, DATASET, run) for run in runs if run]
+        if settings:
+            name = words.encoder(settings[0].plain())
+            told.append(f"{name} {' and '.join(str(each.batch_size) for each in settings)}")
+    return ", ".join(told)
 
 
 def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Column, ...]:

@@ -129,6 +129,7 @@ def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attac
     assert report.metrics["aca_frozen_finetuned"]["pgd20_1000"] == 50.0
     assert "| Clean, 40 ep |" in report.markdown and "PGD20, 80 ep" in report.markdown
     assert "AMOC of 200 epochs, fine-tuned, beats ACL of 1000" in report.markdown
+    assert "ACL 64 and 128, AMOC-ACC 64 and 64, AMOC-ACA frozen bank 64 and 64." in report.markdown
 
 
 def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, tmp_path):

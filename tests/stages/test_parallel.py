@@ -67,6 +67,18 @@ def test_two_at_a_time_through_dvc(pipeline):
     assert [stage.name for stage in pending((), "demo")] == ["apart"]
 
 
+@pytest.mark.parametrize("spoil", [lambda: Path("first.txt").unlink(), lambda: Path("first.txt").write_text("foreign")])
+def test_what_dvc_has_in_its_cache_is_put_back_before_it_is_read(pipeline, spoil):
+    """As after `git checkout` without `dvc checkout`: the next stage must not run on another commit's file."""
+    parallel.run(pending(("first", "apart"), "demo"), jobs=2)
+    spoil()
+    assert [stage.name for stage in pending(("last",), "demo")] == ["left", "right", "last"]
+    assert [stage.name for stage in pending(("last",), "demo", restore=True)] == ["first", "left", "right", "last"]
+    parallel.run(pending(("last",), "demo", restore=True), jobs=2)
+    assert Path("first.txt").read_text() == "always\n"
+    assert pending(("last",), "demo", restore=True) == []
+
+
 def order(stages: list[Pending], jobs: int, monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[str]:
     """In which they are begun, when each is at its end at once."""
     begun: list[str] = []

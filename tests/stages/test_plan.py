@@ -184,6 +184,8 @@ class _Announced(Exception):
         "evaluate demo cifar10 amoc", "evaluate demo cifar10 amoc --protocols peers",
         "classify demo cifar10 standard", "classify demo cifar10 amoc_finetuned",
         "attack demo cifar10 standard", "attack demo cifar10 standard --suite probe", "attack demo cifar10 amoc",
+        "attack demo cifar10 standard --suite radii", "corrupt demo cifar10 standard", "corrupt demo cifar10 amoc",
+        "embed demo cifar10 amoc",
     ],
 )  # fmt: skip
 def test_the_cost_is_what_the_stage_announces(finished, monkeypatch, words):
