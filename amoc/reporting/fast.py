@@ -39,8 +39,8 @@ SINGLE = Column(
     "one_step",
     "AdEv one step",
     "a single step of the gradient's sign to the corners of the ball, under the linear layer of AdEv. An encoder that "
-    "withstands it far better than PGD20 has over-fitted to single steps (catastrophic over-fitting). The first row's is "
-    "of its second seed alone",
+    "withstands it far better than PGD20 has over-fitted to single steps (catastrophic over-fitting). The first row's "
+    "is of its second seed alone",
     accuracy=True,
 )
 
