@@ -28,6 +28,7 @@ class Clock(BaseModel):
     threads: int
     torch: str
     python: str
+    stages_at_once: int | None = None  # how many shared the machine, by stages.parallel
     precision: str | None = None
     flops_per_image: Positive | None = None  # of a training step
     matmul_flops_per_second: Positive | None = None  # of the device in that precision, when the run began
