@@ -14,8 +14,8 @@ from amoc.engine.files import read_json
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.embedding_plot import Panel, draw
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import Encoder
 from amoc.reporting.reports import Report, page

@@ -11,8 +11,8 @@ from textwrap import fill
 
 from amoc.params import Params
 from amoc.reporting import encoders, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.p_values import LEVEL, Group, Mark, draw
 from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
 from amoc.reporting.records import Record

@@ -31,3 +31,5 @@ TABLE = Listing(
     call=length,
     draw=Curves("Accuracy over the length of the banks", Axis("bank_length", "K, keys in a bank", True), LINES),
 )
+
+build = TABLE.build

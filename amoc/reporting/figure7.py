@@ -28,3 +28,5 @@ TABLE = Listing(
     call=weight,
     draw=Curves("Accuracy over the weight of the clean term", Axis("lambda", r"$\lambda$"), LINES),
 )
+
+build = TABLE.build

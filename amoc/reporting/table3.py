@@ -22,3 +22,5 @@ TABLE = Listing(
     ),
     caption="The report figure3 has MoCo, ACL and AMOC over more seeds, and tests of their differences.\n",
 )
+
+build = TABLE.build

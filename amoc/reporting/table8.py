@@ -38,3 +38,5 @@ TABLE = Listing(
     ),
     call=letters,
 )
+
+build = TABLE.build

@@ -11,3 +11,5 @@ TABLE = Listing(
     (Line("acl", "acl_long"), Line("acc", "acc_long"), Line("aca_frozen", "aca_frozen_long")),
     measures=MEASURES,
 )
+
+build = TABLE.build

@@ -21,3 +21,5 @@ TABLE = Listing(
     call=letters,
     measures=MEASURES,
 )
+
+build = TABLE.build

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from amoc.reporting import published
-from amoc.reporting.claims import judge
+from amoc.reporting.judging import judge
 from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, MEASURES, floors
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}

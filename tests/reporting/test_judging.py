@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from amoc.reporting.claims import Claim, Part, judge, narrow
 from amoc.reporting.inequalities import Quantity, above, at_least, ratio, under
+from amoc.reporting.judging import Claim, Part, judge, narrow
 
 BEATS = Part("a beats b", above("t", "a", ["b"], ("x", "y")))
 LOW = Part("c is low", under("u", ("c",), ("x",), 1))
