@@ -76,7 +76,7 @@ class Comparison:
             for line in self.lines
         }
         there = [record for record in found.values() if record is not None]
-        corruption_records.compare_alike(there)
+        records.compare_alike(there)
         images = there[0].images if there else None
         shown = tabulate(params, profile, self, found, self.heads[:1])
         whole = tabulate(params, profile, self, found, self.heads)

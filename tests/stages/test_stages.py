@@ -28,7 +28,7 @@ from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
-from amoc.reporting import clocks, corruption_records, records
+from amoc.reporting import checked, clocks, corruption_records, records
 from stages import attack, evaluate, fingerprint, paths, pretrain
 from tests.stages import tiny
 
@@ -310,7 +310,7 @@ def test_a_curve_has_a_row_for_each_epoch(here):
 @pytest.mark.parametrize(("kind", "name", "measured", "attacks"), RESULTS)
 def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attacks):
     path = paths.result(kind, "demo", "cifar10", name)
-    record, params = records.read(path), Params.load()
+    record, params = checked.read(records.Record, path), Params.load()
     assert (record.kind, record.profile, record.dataset, record.name) == (kind, "demo", "cifar10", name)
     assert (record.source, record.train_images, record.test_images, record.status) == ("digits", 64, 24, "ok")
     network = name in params.networks("cifar10")
@@ -391,10 +391,10 @@ def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp
     Path("params.yaml").write_text(json.dumps(raw))
     encoder = paths.encoder("demo", "cifar10", "amoc")
     result, kept = paths.result("evaluate", "demo", "cifar10", "amoc.peers"), encoder.read_bytes()
-    before = records.read(result).measurements
+    before = checked.read(records.Record, result).measurements
     evaluate.main("demo", "cifar10", "amoc", protocols="peers")
     assert encoder.read_bytes() == kept
-    after = records.read(result).measurements
+    after = checked.read(records.Record, result).measurements
     assert after == {name: before[name] for name in ("aff", "slf")}
     network, about = load_classifier(paths.classifier("demo", "cifar10", "amoc.peers.aff"))
     start, _ = load_encoder(encoder)
@@ -408,11 +408,12 @@ def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp
 
 
 def test_a_twin_is_attacked_by_what_both_suites_have(here):
-    attacked = records.read(paths.result("attack", "demo", "cifar10", "standard")).measurements
+    attacked = checked.read(records.Record, paths.result("attack", "demo", "cifar10", "standard")).measurements
     assert set(attacked["last"]) == {"clean", *Params.load().suite("demo", "table5")}
     assert set(attacked["early_stopped"]) == {"clean", *Params.load().suite("demo", "early_stopped")}
     attack.main("demo", "cifar10", "standard", suite="probe", output=Path("briefly"))
-    briefly = records.read("briefly" / paths.result("attack", "demo", "cifar10", "standard")).measurements
+    file = "briefly" / paths.result("attack", "demo", "cifar10", "standard")
+    briefly = checked.read(records.Record, file).measurements
     assert {name: sorted(outcomes) for name, outcomes in briefly.items()} == {
         "last": ["clean", "linf_pgd20"],
         "early_stopped": ["clean", "linf_pgd20"],
@@ -430,8 +431,8 @@ def test_a_network_without_defence_is_held_against_its_attacks(here):
 
 def test_a_probe_is_attacked_as_it_was_evaluated(here):
     """The encoder and the head from files give what they gave in memory: stages.evaluate and stages.attack agree."""
-    evaluated = records.read(paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]
-    attacked = records.read(paths.result("attack", "demo", "cifar10", "amoc")).measurements["last"]
+    evaluated = checked.read(records.Record, paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]
+    attacked = checked.read(records.Record, paths.result("attack", "demo", "cifar10", "amoc")).measurements["last"]
     assert attacked["clean"] == evaluated["clean"] and attacked["linf_pgd20"] == evaluated["linf_pgd20"]
 
 
@@ -441,20 +442,20 @@ def test_clean_images_are_counted_as_they_were_evaluated(here):
         found = corruption_records.find("demo", "cifar10", run, Path("results"))
         assert sorted(found.right) == heads and found.images == "regenerated"
         kind = "attack" if run == "standard" else "evaluate"
-        measured = records.read(paths.result(kind, "demo", "cifar10", run)).measurements
+        measured = checked.read(records.Record, paths.result(kind, "demo", "cifar10", run)).measurements
         for head in heads:
             assert found.right[head]["clean"] == [measured[head]["clean"].right]
         assert found.fingerprints["corrupt"] == digest(paths.fingerprint("corrupt"))
 
 
 def test_reports_show_what_was_measured(here):
-    result = records.read(paths.result("attack", "demo", "cifar10", "standard"))
+    result = checked.read(records.Record, paths.result("attack", "demo", "cifar10", "standard"))
     metrics = read_json(Path("reports/table5/demo/metrics.json"))
     assert metrics["standard"]["linf_pgd20"] == pytest.approx(result.measurements["last"]["linf_pgd20"].exact, abs=1e-4)
     assert {"standard", "standard_early_stopped", "amoc", "amoc_finetuned"} <= metrics.keys()
-    encoder = records.read(paths.result("evaluate", "demo", "cifar10", "amoc")).measurements["adev"]["linf_pgd20"].exact
+    encoder = checked.read(records.Record, paths.result("evaluate", "demo", "cifar10", "amoc"))
     shown = read_json(Path("reports/table3/demo/metrics.json"))
-    assert shown["amoc"]["adev_pgd20"] == pytest.approx(encoder, abs=1e-4)
+    assert shown["amoc"]["adev_pgd20"] == pytest.approx(encoder.outcome("adev", "linf_pgd20").exact, abs=1e-4)
     assert read_json(Path("reports/table8/demo/metrics.json"))["aca"] == shown["amoc"]
 
 
@@ -503,7 +504,7 @@ def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch
                     "report table5 demo", "report claims demo table5"):  # fmt: skip
         call(f"python -m stages.{command}")
     for kind, name in (("evaluate", "amoc"), ("attack", "amoc"), ("attack", "standard")):
-        record = records.read(paths.result(kind, "demo", "cifar10", name))
+        record = checked.read(records.Record, paths.result(kind, "demo", "cifar10", name))
         assert record.status == "nan" and "NaN" in record.note
         assert all(outcomes == {} for outcomes in record.measurements.values())
     assert "nan" in Path("reports/table5/demo/table5.md").read_text()
