@@ -128,7 +128,10 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Judged | None) -> s
     ]
     every = (f"- Claims of the papers: {_counted(judged.claims)}", *listed)
     every += (f"- Floors of the profile: {_counted(judged.floors)}",) if judged.floors else ()
-    read = f"Every part of a claim has to hold: [the page of claims](#{judged.name}) says which do, and by how much."
+    read = (
+        "Every part of a claim has to hold, or what it concedes to be better than claimed: [the page of "
+        f"claims](#{judged.name}) says which do, and by how much."
+    )
     return page(there, "\n".join(every), read).strip()
 
 

@@ -5,6 +5,7 @@ The papers' claims themselves are in `paper_claims.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,6 +14,7 @@ from amoc.reporting.inequalities import Check, Quantity
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row -> column -> number
 Answer = Literal["holds", "does not hold", "not measured"]
+BETTER = "better than claimed"  # of a part alone
 _NAMED = 4  # rows or numbers that a detail names before it counts the rest
 
 
@@ -23,6 +25,7 @@ class Part:
     statement: str
     checks: tuple[Check, ...]
     unit: str = "points"  # of the margins: points of accuracy, unless it says otherwise
+    conceded: bool = False  # to the others: where ours is better than that, the claim does not fail
 
     @property
     def tables(self) -> set[str]:
@@ -49,7 +52,7 @@ class PartVerdict:
     """`margin` is the smallest of the part's checks, positive where it holds; None if a number is missing."""
 
     part: Part
-    verdict: Answer
+    verdict: Answer | Literal["better than claimed"]
     margin: float | None
     detail: str
     missing: tuple[Quantity, ...] = ()
@@ -57,7 +60,8 @@ class PartVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`margin` is the smallest of the parts measured in `unit` (points, if any part is); None if not measured."""
+    """`margin` is the smallest of the parts measured in `unit` (points, if any part is) that are not better than
+    claimed; None if not measured."""
 
     claim: Claim
     verdict: Answer
@@ -70,8 +74,8 @@ class Verdict:
 def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
     """The verdict of each claim.
 
-    A claim does not hold if one of its parts does not; it holds if all do; otherwise numbers are missing and it is not
-    measured.
+    A claim does not hold if one of its parts does not; if numbers are missing to another, it is not measured; otherwise
+    it holds, and so it does where a part that was conceded turns out better than claimed.
 
     Args:
         metrics: table -> row key -> column -> number; None and what is absent were not measured.
@@ -93,23 +97,33 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
         verdict: Answer = "does not hold"
     else:
         verdict = "not measured" if "not measured" in answers else "holds"
-    margins = [part.margin for part in parts if part.margin is not None and part.part.unit == unit]
+    counted = (part for part in parts if part.verdict != BETTER and part.part.unit == unit)
+    margins = [part.margin for part in counted if part.margin is not None]
     margin = None if verdict == "not measured" else min(margins, default=None)
     return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts)
 
 
 def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
-    """What decides: the tightest part if all hold, each that fails, or what is missing."""
+    """How many parts hold, unless all do; what decides: the tightest if the claim holds, each part that fails, or what
+    is missing; and what is better than claimed."""
     if verdict == "holds":
-        return next(part.detail for part in parts if part.margin == margin)
-    answers = [part.verdict for part in parts]
-    partly = "holds" in answers or (verdict == "does not hold" and len(parts) > 1)
-    there = len(parts) - answers.count("not measured")
-    named = "parts" if there == len(parts) else "measured parts"
-    counted = [f"{answers.count('holds')} of {there} {named} hold"] if partly else []
-    if verdict == "not measured":
-        return "; ".join([*counted, _missing([quantity for part in parts for quantity in part.missing])])
-    return "; ".join([*counted, *(part.detail for part in parts if part.verdict == verdict)])
+        deciding = [next(part.detail for part in parts if part.margin == margin)]
+    elif verdict == "does not hold":
+        deciding = [part.detail for part in parts if part.verdict == verdict]
+    else:
+        deciding = [_missing([quantity for part in parts for quantity in part.missing])]
+    better = [f"{BETTER}: {part.detail}" for part in parts if part.verdict == BETTER]
+    return "; ".join([*_counted(Counter(part.verdict for part in parts)), *deciding, *better])
+
+
+def _counted(answers: Counter[str]) -> list[str]:
+    """'3 of 4 measured parts hold, 1 better than claimed, 2 not measured'; nothing if all hold, or none is measured."""
+    unknown = answers["not measured"]
+    measured = answers.total() - unknown
+    if answers.total() == 1 or answers["holds"] == answers.total() or not measured:
+        return []
+    others = [f", {answers[answer]} {answer}" for answer in (BETTER, "not measured") if answers[answer]]
+    return [f"{answers['holds']} of {measured} {'measured ' * bool(unknown)}parts hold{''.join(others)}"]
 
 
 def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
@@ -123,7 +137,8 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
     closest = min(margins, key=margins.__getitem__)
     said = [f"{q.row} {q.column} {numbers[q]:.4g}" for q in closest.reads[:_NAMED]]
     detail = f"closest is {closest.name}: {', '.join(said)}{_rest(closest.reads)}"
-    return PartVerdict(part, "holds" if holds else "does not hold", margins[closest], detail)
+    verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
+    return PartVerdict(part, verdict, margins[closest], detail)
 
 
 def _missing(missing: Iterable[Quantity]) -> str:
