@@ -40,9 +40,14 @@ Found = Mapping[str, Record | None]  # run -> its record; None if it was not mea
 class Line:
     """One row."""
 
-    key: str  # of the row, in the published table and in metrics.json
     run: str  # the encoder, of `runs` in params.yaml
     repeats: tuple[str, ...] = ()  # the same with other seeds
+    row: str = ""  # its key, where that is not the run's
+
+    @property
+    def key(self) -> str:
+        """Of the row, in the published table and in metrics.json."""
+        return self.row or self.run
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,7 @@ class Tested:
 def repeats(params: Params) -> Listing:
     """MoCo, ACL and AMOC with all runs of other seeds that params.yaml has: <method>_seed2, ..."""
     runs = params.runs(DATASET)
-    lines = [
-        Line(method, method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run)))
-        for method in METHODS
-    ]
+    lines = [Line(method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run))) for method in METHODS]
     return Listing(NAME, "Accuracy (%) over seeds", tuple(lines))
 
 

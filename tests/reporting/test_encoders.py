@@ -15,7 +15,7 @@ from amoc.reporting.encoders import Line, Listing
 LISTING = Listing(
     "table3",
     "Table 3: a few",
-    (Line("moco", "moco"), Line("acl", "acl"), Line("amoc", "amoc", ("amoc_seed2", "amoc_seed3"))),
+    (Line("moco"), Line("acl"), Line("amoc", ("amoc_seed2", "amoc_seed3"))),
     caption="And so on.\n",
 )
 FIGURES = {"moco": (96, 2, 88, 20), "amoc": (97, 75, 94, 74), "amoc_seed2": (95, 71, 94, 70),

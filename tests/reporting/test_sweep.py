@@ -36,13 +36,13 @@ def swept(settings, made, save, tmp_path):
 
 
 def test_lengths_are_the_papers(settings):
-    lengths = [settings.pretraining("paper", "cifar10", line.run).bank_length for line in figure6.LINES]
+    lengths = [settings.pretraining("paper", "cifar10", line.run).bank_length for line in figure6.TABLE.lines]
     assert lengths == [1024, 4096, 16384, 32768, 65536]
-    assert tuple(line.key for line in figure6.LINES) == LENGTHS  # as the claim reads them
+    assert tuple(line.key for line in figure6.TABLE.lines) == LENGTHS  # as the claim reads them
 
 
 def test_weights_are_the_papers(settings):
-    weights = {line.key: settings.pretraining("paper", "cifar10", line.run).lambda_ for line in figure7.LINES}
+    weights = {line.key: settings.pretraining("paper", "cifar10", line.run).lambda_ for line in figure7.TABLE.lines}
     assert weights == {"amoc" if t == 5 else f"amoc_lambda0{t}": t / 10 for t in range(1, 10)}
 
 
