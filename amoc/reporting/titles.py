@@ -38,6 +38,8 @@ GROUPS = {  # group -> report -> title
         "transfer": "Transfer between CIFAR-10 and CIFAR-100",
         "peers": "Encoders by the peers' protocols",
     },
+    # on the page where they were made, but it does not wait for them (dvc.yaml): they are about this code, and in the
+    # demo they would have little to say for so many encoders
     "Studies": {
         "switches": "Choices that the papers leave open",
         "fast": "Cheaper attacks in pre-training",
