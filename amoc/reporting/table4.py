@@ -6,8 +6,8 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import clocks, published, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.clocks import Clock
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
