@@ -456,9 +456,8 @@ class AutoAttack(_Attack):
     kind: Literal["autoattack"]
     norm: Literal["linf", "l2"]
     square_queries: Count
-    # Of Square's search, which takes more than half of the passes; what counts is float32 in any case. Settings that do
-    # not say it are recorded without it.
-    square_precision: Annotated[
+    # Of the search alone; what counts is float32 in any case. Settings that do not say it are recorded without it.
+    search_precision: Annotated[
         Literal["float32", "bfloat16"], Field(exclude_if=lambda precision: precision == "float32")
     ] = "float32"
 

@@ -200,8 +200,8 @@ def table(result: Result) -> str:
         "still right in percent, plain and ours", "images that differ", "  between plain calls of two seeds",
     ]  # fmt: skip
     rows += [(title, *cells) for title, cells in zip(titles, zip(*columns, strict=True), strict=True)]
-    reduced = any(getattr(attack, "square_precision", "float32") != "float32" for attack in result.attacks.values())
-    throughout = "but for the search of our Square" if reduced else "throughout"
+    reduced = any(getattr(attack, "search_precision", "float32") != "float32" for attack in result.attacks.values())
+    throughout = "but for the search of our AutoAttack" if reduced else "throughout"
     wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
     return "\n".join([
@@ -221,8 +221,8 @@ def main(
     epochs: Annotated[int | None, typer.Option(min=1, help="Of PGD-AT. Default: the profile's.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Test images at most. Default: all.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Of Square. Default: the profile's.")] = None,
-    square_precision: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="Of our Square's search, not of what counts.")
+    search_precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Of our AutoAttack's search, not of what counts.")
     ] = "float32",
     blocks: Annotated[int, typer.Option(min=1, help="Measurements, ours and the plain calls in turn.")] = 3,
 ) -> None:
@@ -241,7 +241,7 @@ def main(
     attacks = {name: params.attack(profile, name) for name in ATTACKS}
     if queries:
         attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"square_queries": queries})
-    attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"square_precision": square_precision})
+    attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"search_precision": search_precision})
     batch_size = params.evaluate.batch_size
     clean = run_suite(model, test, labels, {}, batch_size=batch_size, seed=1)["clean"].accuracy
     compared = {

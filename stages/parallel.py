@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.engine.progress import say
 from amoc.params import Params
 from amoc.refusal import Refusal
@@ -51,7 +52,7 @@ def run(stages: Collection[Pending], jobs: int) -> None:
             ready = [name for name, stage in waiting.items() if stage.after <= done]
             for name in ready[: jobs - len(running)] if not failed else ():
                 del waiting[name]
-                running[pool.submit(reproduce, name)] = name
+                running[pool.submit(reproduce, name, min(jobs, len(stages)))] = name
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -61,12 +62,19 @@ def run(stages: Collection[Pending], jobs: int) -> None:
         raise Refusal(f"{', '.join(failed)} failed: see above")
 
 
-def reproduce(name: str) -> int:
-    """One stage through DVC in a process of its own, whose lines come out as they are written; its exit status."""
+def reproduce(name: str, jobs: int) -> int:
+    """One stage through DVC in a process of its own, whose lines come out as they are written; its exit status.
+
+    jobs: how many stages may run beside each other, itself included: its clock says so.
+    """
     own = str(Path(sys.executable).parent)  # stages call `python`: this one, whatever the shell finds first
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
-        env={**os.environ, "PATH": os.pathsep.join((own, os.environ.get("PATH", "")))},
+        env={
+            **os.environ,
+            "PATH": os.pathsep.join((own, os.environ.get("PATH", ""))),
+            STAGES_AT_ONCE: str(jobs),
+        },
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     with process:

@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+STAGES_AT_ONCE = "AMOC_STAGES_AT_ONCE"  # environment: how many stages share the machine, as stages.parallel lets them
+
 
 def settled_now() -> float:
     """Seconds on a steady clock, read once a GPU, if one is in use, has done all the work given to it."""

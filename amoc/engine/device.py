@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import torch
 
+from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.refusal import Refusal
 from amoc.settings import Engine
 
@@ -92,10 +93,11 @@ def captures(device: torch.device, engine: Engine) -> bool:
 
 
 def describe(device: torch.device) -> dict:
-    """What a time was measured on, for clock files: device, CPU threads, versions of PyTorch and Python."""
+    """What a time was measured on, for clock files: device, CPU threads, stages at once, PyTorch and Python."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_model(),
         "threads": torch.get_num_threads(),
+        "stages_at_once": int(os.environ.get(STAGES_AT_ONCE, 1)),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

@@ -45,7 +45,7 @@ def search(
     """
     if classes < 4:
         raise ValueError(f"AutoAttack's targeted loss needs four classes, the model has {classes}")
-    if member == "square" and settings.square_precision == "bfloat16":
+    if settings.search_precision == "bfloat16":
         model = Reduced(model)
     images = images.contiguous()  # pyautoattack takes views that channels-last memory does not have
     logger, said = _listener()
@@ -67,13 +67,22 @@ def search(
 def stop_at_success(apgd: APGDAttack) -> None:
     """Have APGD leave each image alone once a version of it is misclassified, as it counts from then on as broken.
 
-    By itself it goes on with all images of a batch until the last iteration, and returns the last such version.
+    By itself it goes on with all images of a batch until the last iteration, and returns the last such version. A
+    network that computes gradients in reduced precision is asked about such a version again, without a gradient.
     """
     run, network = apgd.attack_single_run, apgd.model
 
     def stopping(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, None, Tensor]:
         """What `attack_single_run` returns: best version, still right, its loss, a misclassified version if any."""
-        apgd.model = sparing = Sparing(network, images, lambda _, logits, rows: logits.argmax(dim=1) != labels[rows])
+
+        @torch.no_grad()
+        def misclassified(versions: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
+            wrong = logits.argmax(dim=1) != labels[rows]
+            if isinstance(network, Reduced) and wrong.any():
+                wrong[wrong.clone()] = network(versions[wrong]).argmax(dim=1) != labels[rows[wrong]]
+            return wrong
+
+        apgd.model = sparing = Sparing(network, images, misclassified)
         try:
             with suppress(AllSettled):
                 run(images, labels)

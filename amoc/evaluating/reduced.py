@@ -1,4 +1,4 @@
-"""A network that is asked in reduced precision where that cannot change which class it says."""
+"""A network that is asked in reduced precision, but where that could change which class it says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ CLOSE = 0.05
 class Reduced(nn.Module):
     """Logits in bfloat16; images between two classes, and those whose logits are not finite, are asked about again.
 
-    For searching: which class an image has is as good as in float32, by how much is not, and there is no gradient.
+    For searching: which class an image has is as good as in float32, by how much is not. Where a gradient is asked for,
+    all is in bfloat16, and what the logits say of the class is a rumour.
 
     Args:
         model: images (B, 3, H, W) -> logits (B, classes) in float32, in eval mode.
@@ -24,10 +25,11 @@ class Reduced(nn.Module):
         self.model = model
         self.eval()
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = self.model(images).float()
+        if logits.requires_grad:
+            return logits
         first, second = logits.topk(2, dim=1).values.unbind(dim=1)
         told = first - second > CLOSE * logits.abs().amax(dim=1)  # false for NaN
         again = (~told).nonzero().squeeze(1)

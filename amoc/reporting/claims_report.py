@@ -1,56 +1,57 @@
 """The verdict on each of the papers' claims, from the reports that it is given, and on the profile's floors.
 
-There are two such pages. `claims` is given Table 5 only, so that the floors can be checked within minutes; `all_claims`
-is given every report that a claim reads, and so needs all their encoders.
+Which reports such a page is given is a value, a `Judgement`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import encoders, records, reports, table5, verdicts, words
-from amoc.reporting.claims import judge
+from amoc.reporting.judging import judge
 from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
 
-NAME, ALL = "claims", "all_claims"
 DATASET = "cifar10"
 ENCODERS = ("amoc", "moco", "amoc_seed2", "moco_seed2")  # what the floors read of Table 3: read from their results
 
 
-def build(
-    params: Params,
-    profile: str,
-    given: Iterable[str],
-    results: Path = records.RESULTS,
-    written: Path = reports.REPORTS,
-    name: str = NAME,
-) -> Report:
-    """Judge the claims and floors on the metrics.json of the reports given, on the linear evaluations of the floors'
-    encoders (as rows of table3) and on the networks of the second seed (as rows of table5).
+@dataclass(frozen=True)
+class Judgement:
+    """Which reports' numbers the claims are judged on."""
 
-    Raises:
-        Refusal: a file is missing in the demo, or broken.
-    """
-    known = measured(params, profile, given, results, written)
-    claims, grounds = judge(CLAIMS, known), judge(floors(profile), known)
-    sections = [
-        words.stands_in(params, profile, DATASET),
-        f"# Claims of the papers: {verdicts.count(claims)}",
-        verdicts.markdown(claims, "Claim"),
-    ]
-    if grounds:
-        sections += [
-            f"# Floors of the profile: {verdicts.count(grounds)}",
-            "What must hold on two seeds for the profile to mean anything.",
-            verdicts.markdown(grounds, "Floor"),
+    name: str
+    given: tuple[str, ...]  # names of reports
+
+    def build(
+        self, params: Params, profile: str, results: Path = records.RESULTS, written: Path = reports.REPORTS
+    ) -> Report:  # fmt: skip
+        """Judge the claims and floors on the metrics.json of the reports given, on the linear evaluations of the
+        floors' encoders (as rows of table3) and on the networks of the second seed (as rows of table5).
+
+        Raises:
+            Refusal: a file is missing in the demo, or broken.
+        """
+        known = measured(params, profile, self.given, results, written)
+        claims, grounds = judge(CLAIMS, known), judge(floors(profile), known)
+        sections = [
+            words.stands_in(params, profile, DATASET),
+            f"# Claims of the papers: {verdicts.count(claims)}",
+            verdicts.markdown(claims, "Claim"),
         ]
-    both = (*claims, *grounds)
-    numbers = {**verdicts.metrics(both), "claims": verdicts.counts(claims), "floors": verdicts.counts(grounds)}
-    return Report(name, profile, page(*sections), verdicts.csv(both), numbers)
+        if grounds:
+            sections += [
+                f"# Floors of the profile: {verdicts.count(grounds)}",
+                "What must hold on two seeds for the profile to mean anything.",
+                verdicts.markdown(grounds, "Floor"),
+            ]
+        both = (*claims, *grounds)
+        numbers = {**verdicts.metrics(both), "claims": verdicts.counts(claims), "floors": verdicts.counts(grounds)}
+        return Report(self.name, profile, page(*sections), verdicts.csv(both), numbers)
 
 
 def measured(

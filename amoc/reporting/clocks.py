@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from amoc.engine.files import read_json
-from amoc.refusal import Refusal
-from amoc.reporting.records import RESULTS, absent, sentence
+from amoc.reporting import checked
+from amoc.reporting.checked import RESULTS
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,6 +27,7 @@ class Clock(BaseModel):
     threads: int
     torch: str
     python: str
+    stages_at_once: int | None = None  # how many shared the machine, by stages.parallel
     precision: str | None = None
     flops_per_image: Positive | None = None  # of a training step
     matmul_flops_per_second: Positive | None = None  # of the device in that precision, when the run began
@@ -69,12 +69,7 @@ def find(profile: str, dataset: str, run: str, results: Path = RESULTS) -> Clock
     """The clock of a run; None if there is none in a profile whose runs take hours or days.
 
     Raises:
-        Refusal: it is not there in the demo, or it is broken; the sentence names the command that makes it.
+        Refusal: see `checked.find`.
     """
-    file, command = path(profile, dataset, run, results), f"python -m stages.pretrain {profile} {dataset} {run}"
-    if not file.exists():
-        return absent(file, profile, command)
-    try:
-        return Clock.model_validate(read_json(file))
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {sentence(failure)}; make it again with `{command}`") from None
+    command = f"python -m stages.pretrain {profile} {dataset} {run}"
+    return checked.find(Clock, path(profile, dataset, run, results), profile, command)

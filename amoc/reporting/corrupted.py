@@ -13,9 +13,9 @@ from statistics import fmean
 
 from amoc.params import Params
 from amoc.reporting import corruption_records, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.corruption_plot import Gap, Series, draw
 from amoc.reporting.corruption_records import COMMON, FROST, PROCEDURAL, CorruptionRecord
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, WITHOUT_FROST
 from amoc.reporting.records import Network
 from amoc.reporting.reports import Report, page
@@ -64,44 +64,43 @@ class Comparison:
     gaps: tuple[Gap, ...]
     caption: str = ""
 
+    def build(self, params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+        """Read results/<profile>/<dataset>/corrupt/<name>.json of the networks that params.yaml has.
+
+        Raises:
+            Refusal: a result is missing in the demo, is broken, or was measured unlike the others.
+        """
+        known = {*params.runs(DATASET), *params.networks(DATASET)}
+        found = {
+            line.key: corruption_records.find(profile, DATASET, line.name, results) if line.name in known else None
+            for line in self.lines
+        }
+        there = [record for record in found.values() if record is not None]
+        records.compare_alike(there)
+        images = there[0].images if there else None
+        shown = tabulate(params, profile, self, found, self.heads[:1])
+        whole = tabulate(params, profile, self, found, self.heads)
+        numbers = {line.key: measured(found[line.key], self.heads) for line in self.lines}
+        judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
+        text = page(
+            words.stands_in(params, profile, DATASET, networks=False),
+            f"# {self.title}",
+            SOURCES[images],
+            f"![{self.title}, {profile} profile]({self.name}.svg)",
+            to_markdown(shown),
+            READING + self.caption,
+            "## What this figure alone can check",
+            judged,
+        )
+        count = f", {there[0].test_images} images" if there else ""
+        subtitle = f"{profile}: {words.images(params, profile, DATASET)}{count}"
+        kind = f", {images}" if images else ""
+        title = f"Accuracy (%) on corrupted images{kind}"
+        picture = partial(draw, title, subtitle, rows(images), _series(params, profile, self, found), self.gaps)
+        return Report(self.name, profile, text, to_csv(whole), numbers, picture)
+
 
 Found = Mapping[str, CorruptionRecord | None]  # key of a line -> its record; None if it was not measured
-
-
-def build(params: Params, profile: str, comparison: Comparison, results: Path = records.RESULTS) -> Report:
-    """Read results/<profile>/<dataset>/corrupt/<name>.json of the networks that params.yaml has.
-
-    Raises:
-        Refusal: a result is missing in the demo, is broken, or was measured unlike the others.
-    """
-    known = {*params.runs(DATASET), *params.networks(DATASET)}
-    found = {
-        line.key: corruption_records.find(profile, DATASET, line.name, results) if line.name in known else None
-        for line in comparison.lines
-    }
-    there = [record for record in found.values() if record is not None]
-    corruption_records.compare_alike(there)
-    images = there[0].images if there else None
-    shown = tabulate(params, profile, comparison, found, comparison.heads[:1])
-    whole = tabulate(params, profile, comparison, found, comparison.heads)
-    numbers = {line.key: measured(found[line.key], comparison.heads) for line in comparison.lines}
-    judged = verdicts.markdown(judge(narrow(CLAIMS, {comparison.name}), {comparison.name: numbers}), "Claim")
-    text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
-        f"# {comparison.title}",
-        SOURCES[images],
-        f"![{comparison.title}, {profile} profile]({comparison.name}.svg)",
-        to_markdown(shown),
-        READING + comparison.caption,
-        "## What this figure alone can check",
-        judged,
-    )
-    count = f", {there[0].test_images} images" if there else ""
-    subtitle = f"{profile}: {words.images(params, profile, DATASET)}{count}"
-    kind = f", {images}" if images else ""
-    title = f"Accuracy (%) on corrupted images{kind}"
-    picture = partial(draw, title, subtitle, rows(images), _series(params, profile, comparison, found), comparison.gaps)
-    return Report(comparison.name, profile, text, to_csv(whole), numbers, picture)
 
 
 def measured(record: CorruptionRecord | None, heads: tuple[str, ...]) -> dict[str, float | None]:

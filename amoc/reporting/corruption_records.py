@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from amoc.engine.files import read_json
-from amoc.params import PROFILES
-from amoc.refusal import Refusal
+from amoc.reporting import checked, records
+from amoc.reporting.checked import RESULTS
 from amoc.reporting.paper_claims import CORRUPTIONS
-from amoc.reporting.records import RESULTS, Checked, Count, Evaluate, Settings, UsedRecipe, absent, sentence
+from amoc.reporting.records import Result
 
 SEVERITIES = 5
 FROST, PROCEDURAL = "frost", "frost_procedural"
@@ -23,22 +21,10 @@ Images = Literal["official", "regenerated"]
 NAMES: dict[str, tuple[str, ...]] = {"official": CORRUPTIONS, "regenerated": REGENERATED}
 
 
-class CorruptionRecord(Checked):
+class CorruptionRecord(Result):
     """Of one encoder, under each of its linear heads, or of one network, whose head is called last."""
 
     kind: Literal["corrupt"]
-    profile: Literal[PROFILES]
-    dataset: str
-    name: str
-    source: Literal["digits", "cifar"]
-    test_images: Count
-    train_images: Count
-    settings: Settings
-    recipes: dict[str, UsedRecipe]
-    evaluate: Evaluate
-    fingerprints: dict[str, str]
-    status: Literal["ok", "collapsed", "nan"]
-    note: str
     images: Images
     right: dict[str, dict[str, list[Annotated[int, Field(ge=0)]]]]  # head -> corruption -> images right, by severity
 
@@ -52,6 +38,11 @@ class CorruptionRecord(Checked):
                 raise ValueError(f"right.{head} counts more than the {self.test_images} test images")
         return self
 
+    @property
+    def how(self) -> list[tuple[str, object]]:
+        images = (self.images, self.source, self.test_images, self.evaluate.seed, self.fingerprints.get("corrupt"))
+        return [("images", images), *super().how]
+
     def severities(self, head: str, corruption: str) -> list[float] | None:
         """Percent right at each severity; None if it was not measured."""
         numbers = self.right.get(head, {}).get(corruption)
@@ -63,49 +54,11 @@ class CorruptionRecord(Checked):
         return None if percents is None else fmean(percents)
 
 
-def path(profile: str, dataset: str, name: str, results: Path = RESULTS) -> Path:
-    """Where stages.corrupt writes."""
-    return results / profile / dataset / "corrupt" / f"{name}.json"
-
-
 def find(profile: str, dataset: str, name: str, results: Path = RESULTS) -> CorruptionRecord | None:
     """The record of an encoder or a network; None if there is none in a profile whose runs take hours or days.
 
     Raises:
-        Refusal: it is not there in the demo, or it is broken; the sentence names the command that makes it.
+        Refusal: see `checked.find`.
     """
-    file, command = path(profile, dataset, name, results), f"python -m stages.corrupt {profile} {dataset} {name}"
-    if not file.exists():
-        return absent(file, profile, command)
-    try:
-        record = CorruptionRecord.model_validate(read_json(file))
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {sentence(failure)}; make it again with `{command}`") from None
-    for key, expected in (("profile", profile), ("dataset", dataset), ("name", name)):
-        if getattr(record, key) != expected:
-            raise Refusal(
-                f"{file} says that its {key} is {getattr(record, key)!r}, not {expected!r}: "
-                f"make it again with `{command}`"
-            )
-    return record
-
-
-def compare_alike(records: Iterable[CorruptionRecord]) -> None:
-    """Only what was counted on the same images, under the same linear protocols, is compared.
-
-    Raises:
-        Refusal: two of them differ; the sentence names both, and the command that counts one again.
-    """
-    first: dict[str, tuple[CorruptionRecord, object]] = {}
-    for record in records:
-        fingerprint = record.fingerprints.get("corrupt")
-        hows = {"images": (record.images, record.source, record.test_images, record.evaluate.seed, fingerprint)}
-        hows |= {f"linear protocol {name}": used.model_dump() for name, used in record.recipes.items()}
-        for what, how in hows.items():
-            other, before = first.setdefault(what, (record, how))
-            if how != before:
-                command = f"python -m stages.corrupt {record.profile} {record.dataset} {record.name}"
-                raise Refusal(
-                    f"{record.name} and {other.name} were measured with other {what}: "
-                    f"count again with `{command}`, or the other one"
-                )
+    said = {"kind": "corrupt", "profile": profile, "dataset": dataset, "name": name}
+    return checked.find(CorruptionRecord, records.path(**said, results=results), profile, records.command(**said), said)

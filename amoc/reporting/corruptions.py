@@ -12,16 +12,16 @@ from textwrap import fill
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from amoc.engine.files import read_json
 from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
-from amoc.reporting import contact_sheet, corruption_records, records, words
+from amoc.reporting import checked, contact_sheet, corruption_records, records, words
+from amoc.reporting.checked import RESULTS, Checked
 from amoc.reporting.corrupted import DATASET, SOURCES, call, label
 from amoc.reporting.corrupted import Line as Compared
 from amoc.reporting.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
-from amoc.reporting.records import RESULTS, Checked, Count, Evaluate, absent, sentence
+from amoc.reporting.records import Count, Evaluate
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -77,15 +77,10 @@ def unpacked(text: str) -> bytes:
 
 
 def find_sheet(profile: str, results: Path = RESULTS) -> Sheet | None:
-    """None where it was not made, in a profile other than the demo. Raises Refusal if it is broken, or the demo's."""
-    file = results / profile / DATASET / "sheet" / "corruptions.json"
+    """None where it was not made, in a profile other than the demo. Raises Refusal: see `checked.find`."""
+    file = results / profile / DATASET / "sheet" / f"{NAME}.json"
     command = f"python -m stages.sheet {profile} {DATASET}"
-    if not file.exists():
-        return absent(file, profile, command)
-    try:
-        return Sheet.model_validate(read_json(file))
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {sentence(failure)}; make it again with `{command}`") from None
+    return checked.find(Sheet, file, profile, command, {"profile": profile, "dataset": DATASET})
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, MEASURES
 from amoc.reporting.records import Outcome, Record
 from amoc.reporting.reports import Report, page
@@ -40,9 +40,14 @@ Found = Mapping[str, Record | None]  # run -> its record; None if it was not mea
 class Line:
     """One row."""
 
-    key: str  # of the row, in the published table and in metrics.json
     run: str  # the encoder, of `runs` in params.yaml
     repeats: tuple[str, ...] = ()  # the same with other seeds
+    row: str = ""  # its key, where that is not the run's
+
+    @property
+    def key(self) -> str:
+        """Of the row, in the published table and in metrics.json."""
+        return self.row or self.run
 
 
 @dataclass(frozen=True)
@@ -64,32 +69,31 @@ class Listing:
         """Every encoder that the table reads, where params.yaml has it."""
         return tuple(dict.fromkeys(run for line in self.lines for run in (line.run, *line.repeats)))
 
+    def build(self, params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+        """Read results/<profile>/<dataset>/evaluate/<run>.json of the listed runs that params.yaml has.
 
-def build(params: Params, profile: str, listing: Listing, results: Path = records.RESULTS) -> Report:
-    """Read results/<profile>/<dataset>/evaluate/<run>.json of the listed runs that params.yaml has.
-
-    Raises:
-        Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
-            no repeat of the run that it should repeat.
-    """
-    found = find(params, profile, listing.dataset, listing.runs, results, listing.protocols)
-    table = tabulate(params, profile, listing, found)
-    numbers = metrics(table)
-    repeated = any(row.key.endswith(MEAN) for row in table.rows)
-    reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(listing, profile) else "")
-    judged = narrow(CLAIMS, {listing.name})
-    checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {listing.name: numbers}), "Claim"))
-    text = page(
-        words.stands_in(params, profile, listing.dataset, networks=False),
-        f"# {listing.title}",
-        *((f"![{listing.title}, {profile} profile]({listing.name}.svg)",) if listing.draw else ()),
-        to_markdown(table),
-        reading + listing.caption,
-        *(checks if judged else ()),
-    )
-    subtitle = f"{profile}: {words.images(params, profile, listing.dataset)}"
-    picture = partial(listing.draw, subtitle, found) if listing.draw else None
-    return Report(listing.name, profile, text, to_csv(table), numbers, picture)
+        Raises:
+            Refusal: a result is missing in the demo, is broken, was measured unlike the others, or is
+                no repeat of the run that it should repeat.
+        """
+        found = find(params, profile, self.dataset, self.runs, results, self.protocols)
+        table = tabulate(params, profile, self, found)
+        numbers = metrics(table)
+        repeated = any(row.key.endswith(MEAN) for row in table.rows)
+        reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(self, profile) else "")
+        judged = narrow(CLAIMS, {self.name})
+        checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {self.name: numbers}), "Claim"))
+        text = page(
+            words.stands_in(params, profile, self.dataset, networks=False),
+            f"# {self.title}",
+            *((f"![{self.title}, {profile} profile]({self.name}.svg)",) if self.draw else ()),
+            to_markdown(table),
+            reading + self.caption,
+            *(checks if judged else ()),
+        )
+        subtitle = f"{profile}: {words.images(params, profile, self.dataset)}"
+        picture = partial(self.draw, subtitle, found) if self.draw else None
+        return Report(self.name, profile, text, to_csv(table), numbers, picture)
 
 
 def find(

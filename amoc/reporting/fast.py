@@ -67,7 +67,7 @@ def how(settings: AMOCPretraining) -> str:
 
 
 def _line(run: str) -> Line:
-    return Line(run, run, (f"{run}_seed2",))
+    return Line(run, (f"{run}_seed2",))
 
 
 STUDY = Study(

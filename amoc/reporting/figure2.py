@@ -8,14 +8,13 @@ from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from amoc.engine.files import read_json
 from amoc.params import Params
-from amoc.refusal import Refusal
-from amoc.reporting import records, verdicts, words
-from amoc.reporting.claims import judge, narrow
+from amoc.reporting import checked, records, verdicts, words
+from amoc.reporting.checked import Checked
 from amoc.reporting.embedding_plot import Panel, draw
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import Encoder
 from amoc.reporting.reports import Report, page
@@ -30,10 +29,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Embedding(BaseModel):
+class Embedding(Checked):
     """How the features were put into a plane and measured."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     perplexity: Finite
     images: Count
@@ -41,10 +38,8 @@ class Embedding(BaseModel):
     neighbours: Count
 
 
-class Embedded(BaseModel):
+class Embedded(Checked):
     """What `stages.embed` wrote. labels, x and y: a number for each image in the plane."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     profile: str
     dataset: str
@@ -73,6 +68,19 @@ class Embedded(BaseModel):
             raise ValueError(f"labels has {max(self.labels)}, but there are {len(self.classes)} classes")
         return self
 
+    @property
+    def name(self) -> str:
+        return self.run
+
+    @property
+    def command(self) -> str:
+        return records.command("embed", self.profile, self.dataset, self.run)
+
+    @property
+    def how(self) -> list[tuple[str, object]]:
+        made = (self.embedding, self.source, self.train_images, self.test_images, self.classes)
+        return [("settings or images", made)]
+
 
 Found = Mapping[str, Embedded | None]  # run -> its features; None if they were not measured
 
@@ -84,10 +92,10 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         Refusal: a result is missing in the demo, is broken, or was made otherwise than another.
     """
     found = {run: find(profile, run, results) for run in RUNS if run in params.runs(DATASET)}
-    alike(found)
+    counted = [one for one in found.values() if one is not None]
+    records.compare_alike(counted)
     names = {run: _name(params, profile, run, one) for run, one in found.items()}
     rows = tuple(_row(run, names[run], one) for run, one in found.items())
-    counted = [one for one in found.values() if one is not None]
     table = Table("Encoder", columns(counted), rows, max((one.test_images for one in counted), default=None))
     numbers = metrics(table)
     text = page(
@@ -109,40 +117,11 @@ def find(profile: str, run: str, results: Path = records.RESULTS) -> Embedded | 
     """The features of an encoder; None if they were not measured in a profile other than the demo.
 
     Raises:
-        Refusal: they are missing in the demo, or the file is broken, or holds something else than its path says.
+        Refusal: see `checked.find`.
     """
-    file = results / profile / DATASET / "embed" / f"{run}.json"
-    command = f"python -m stages.embed {profile} {DATASET} {run}"
-    if not file.exists():
-        return records.absent(file, profile, command)
-    try:
-        found = Embedded.model_validate(read_json(file))
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {records.sentence(failure)}; make it again with `{command}`") from None
-    for key, expected in (("profile", profile), ("dataset", DATASET), ("run", run)):
-        if (said := getattr(found, key)) != expected:
-            raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
-    return found
-
-
-def alike(found: Found) -> None:
-    """Panels are compared only where they are of the same images, measured in the same way.
-
-    Raises:
-        Refusal: two of them differ; the sentence names both, and the command that makes one again.
-    """
-    measured = [one for one in found.values() if one is not None]
-    for one in measured[1:]:
-        first, command = measured[0], f"python -m stages.embed {one.profile} {one.dataset} {one.run}"
-        if _how(one) != _how(first):
-            raise Refusal(
-                f"features of {one.run} were embedded with other settings or images than those of {first.run}: "
-                f"make them again with `{command}`, or the other ones"
-            )
-
-
-def _how(one: Embedded) -> tuple[object, ...]:
-    return one.embedding, one.source, one.train_images, one.test_images, one.classes
+    named = ("embed", profile, DATASET, run)
+    said = {"profile": profile, "dataset": DATASET, "run": run}
+    return checked.find(Embedded, records.path(*named, results), profile, records.command(*named), said)
 
 
 def columns(counted: list[Embedded]) -> tuple[Column, ...]:

@@ -11,8 +11,8 @@ from textwrap import fill
 
 from amoc.params import Params
 from amoc.reporting import encoders, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.p_values import LEVEL, Group, Mark, draw
 from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
 from amoc.reporting.records import Record
@@ -50,10 +50,7 @@ class Tested:
 def repeats(params: Params) -> Listing:
     """MoCo, ACL and AMOC with all runs of other seeds that params.yaml has: <method>_seed2, ..."""
     runs = params.runs(DATASET)
-    lines = [
-        Line(method, method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run)))
-        for method in METHODS
-    ]
+    lines = [Line(method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run))) for method in METHODS]
     return Listing(NAME, "Accuracy (%) over seeds", tuple(lines))
 
 

@@ -21,3 +21,5 @@ FIGURE = Comparison(
         "short pre-training, and the numbers are points by which AMOC is above ACL.\n"
     ),
 )
+
+build = FIGURE.build

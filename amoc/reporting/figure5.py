@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from amoc.params import Params
 from amoc.reporting import networks, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page

@@ -18,54 +18,11 @@ from amoc.reporting.markup import inline, to_html
 from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
+from amoc.reporting.titles import GROUPS, TITLES
 from amoc.reporting.web_page import Section, web_page
 
 NAME = "index"
 DATASET = "cifar10"
-GROUPS = {  # group -> report -> what it is called where it was not made; in the order of the page
-    "Claims": {
-        "all_claims": "Claims of the papers, by every report that one of them reads",
-        "claims": "Claims that Table 5 can judge, and the floors of the profile",
-    },
-    "The journal": {
-        "table2": "Table 2: attacks",
-        "table3": "Table 3: MoCo, ACL and AMOC under the linear protocols",
-        "table4": "Table 4: running time",
-        "table5": "Table 5: networks under attack",
-        "table6": "Table 6: networks under attack, CIFAR-100",
-        "table7": "Table 7: variants",
-        "table8": "Table 8: variants under the linear protocols",
-        "figure2": "Figure 2: features in a plane",
-        "figure3": "Figure 3: tests between methods over seeds",
-        "figure4": "Figure 4: accuracy on corrupted images",
-        "figure5": "Figure 5: accuracy over the radius of the attack",
-        "figure6": "Figure 6: length of the banks",
-        "figure7": "Figure 7: weight of the clean term",
-    },
-    "The preprint": {
-        "v1_table2": "Preprint, Table 2: attacks",
-        "v1_table3": "Preprint, Table 3: networks under attack",
-        "v1_table4": "Preprint, Table 4: long pre-training under the linear protocols",
-        "v1_table5": "Preprint, Table 5: short and long pre-training, fine-tuned",
-        "v1_table6": "Preprint, Table 6: variants under the linear protocols",
-        "v1_figure2": "Preprint, Figure 2: networks on corrupted images",
-    },
-    "Beyond the papers": {
-        "corruptions": "Corruptions: what they look like, and what an undefended network makes of them",
-        "transfer": "Transfer between CIFAR-10 and CIFAR-100",
-        "peers": "Encoders by the peers' protocols",
-    },
-    # on the page where they were made, but it does not wait for them (dvc.yaml): they are about this code, and in the
-    # demo they would have little to say for so many encoders
-    "Studies": {
-        "switches": "Choices that the papers leave open",
-        "fast": "Cheaper attacks in pre-training",
-        "precision": "Precision and compilation",
-    },
-}
-TITLES = {name: title for group in GROUPS.values() for name, title in group.items()}
-READ = {name for claim in CLAIMS for quantity in claim.reads if (name := quantity.table) in TITLES}
-GIVEN = {"all_claims": tuple(name for name in TITLES if name in READ), "claims": ("table5",)}  # to a page of claims
 SUMMARY, CONTENTS, NOT_MADE = "Summary", "Contents", "Not made"
 LARGEST_SVG = 200_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
 _DEEPER = 2  # levels: above a report's headings are the page's own and its group's
@@ -145,7 +102,7 @@ def judgement(profile: str, made: Collection[str], written: Path = reports.REPOR
     Raises:
         Refusal: the file is missing or broken.
     """
-    for name in GIVEN:
+    for name in GROUPS["Claims"]:
         if name in made:
             numbers = reports.read_metrics(name, profile, written)
             claims, grounds = (
@@ -171,7 +128,10 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Judged | None) -> s
     ]
     every = (f"- Claims of the papers: {_counted(judged.claims)}", *listed)
     every += (f"- Floors of the profile: {_counted(judged.floors)}",) if judged.floors else ()
-    read = f"Every part of a claim has to hold: [the page of claims](#{judged.name}) says which do, and by how much."
+    read = (
+        "Every part of a claim has to hold, or what it concedes to be better than claimed: [the page of "
+        f"claims](#{judged.name}) says which do, and by how much."
+    )
     return page(there, "\n".join(every), read).strip()
 
 
@@ -200,7 +160,7 @@ def _command(name: str, profile: str) -> str:
     """What makes a report. The demo's has to have all its numbers; those of the others may lack some."""
     if profile == "demo":
         return f"dvc repro reports/{name}"
-    return " ".join(("python -m stages.report", name, profile, *GIVEN.get(name, ())))
+    return f"python -m stages.report {name} {profile}"
 
 
 def _counts(answers: Answers) -> dict[str, int]:

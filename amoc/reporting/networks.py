@@ -12,8 +12,8 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import published, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.dot_plot import Entry, Panel, draw
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.records import Encoder, Record, UsedAttack
 from amoc.reporting.reports import Report, page
@@ -49,6 +49,38 @@ class Attacked:
     suite: str  # in which the attacks are set
     dataset: str = "cifar10"
 
+    def build(self, params: Params, profile: str, results: Path = records.RESULTS) -> Report:
+        """Read results/<profile>/<dataset>/attack/<model>.json of the listed models, those that params.yaml has.
+
+        Raises:
+            Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
+        """
+        name, dataset = self.name, self.dataset
+        lines = _lines(params, profile, self, results)
+        counted = [line.record for line in lines if line.record is not None]
+        records.compare_alike(counted)
+        images = max((record.test_images for record in counted), default=None)
+        used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
+        columns = _columns(params, profile, self, used)
+        comparing = profile == "paper"
+        rows = tuple(_row(line, columns, name if comparing else None) for line in lines)
+        table = Table("Model", columns, rows, images)
+        numbers = metrics(table)
+        grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
+        judged = (*narrow(CLAIMS, {name}), *grounds)
+        checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
+        text = page(
+            words.stands_in(params, profile, dataset),
+            f"# {self.title}: accuracy (%) under attack",
+            f"![Clean, PGD20 and AutoAttack accuracy of each model, {profile} profile]({name}.svg)",
+            to_markdown(table),
+            READING + (COMPARING if comparing else ""),
+            *(checks if judged else ()),
+        )
+        title, subtitle = _title(used), f"{profile}: {words.images(params, profile, dataset)}"
+        picture = partial(draw, title, subtitle, DRAWN, _entries(lines, rows))
+        return Report(name, profile, text, to_csv(table), numbers, picture)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -59,38 +91,6 @@ class Line:
     record: Record | None
     title: str  # what it is called without its settings
     probe: str = ""  # recipe of a probed encoder
-
-
-def build(params: Params, profile: str, attacked: Attacked, results: Path = records.RESULTS) -> Report:
-    """Read results/<profile>/<dataset>/attack/<model>.json of the listed models, those that params.yaml has.
-
-    Raises:
-        Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
-    """
-    name, dataset = attacked.name, attacked.dataset
-    lines = _lines(params, profile, attacked, results)
-    counted = [line.record for line in lines if line.record is not None]
-    records.compare_alike(counted)
-    images = max((record.test_images for record in counted), default=None)
-    used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
-    columns = _columns(params, profile, attacked, used)
-    comparing = profile == "paper"
-    table = Table("Model", columns, tuple(_row(line, columns, name if comparing else None) for line in lines), images)
-    numbers = metrics(table)
-    grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
-    judged = (*narrow(CLAIMS, {name}), *grounds)
-    checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
-    text = page(
-        words.stands_in(params, profile, dataset),
-        f"# {attacked.title}: accuracy (%) under attack",
-        f"![Clean, PGD20 and AutoAttack accuracy of each model, {profile} profile]({name}.svg)",
-        to_markdown(table),
-        READING + (COMPARING if comparing else ""),
-        *(checks if judged else ()),
-    )
-    title, subtitle = _title(used), f"{profile}: {words.images(params, profile, dataset)}"
-    picture = partial(draw, title, subtitle, DRAWN, _entries(lines, table.rows))
-    return Report(name, profile, text, to_csv(table), numbers, picture)
 
 
 READING = """\
@@ -199,4 +199,3 @@ def _entries(lines: Sequence[Line], rows: Sequence[Row]) -> tuple[Entry, ...]:
             notes = tuple(note for note in (how, status) if note not in ("", "ok"))
             entries.append(Entry(line.key, name.rstrip(","), notes, found[line.key], found.get(f"{line.key}_{TWIN}")))
     return tuple(entries)
-

@@ -17,7 +17,7 @@ PROTOCOLS, ATTACKS = ("slf", "alf", "aff"), ("clean", "pgd20_peers", "autoattack
 TABLE = Listing(
     NAME,
     "Encoders by the peers' protocols, accuracy (%)",
-    tuple(Line(run, run) for run in ("moco", "moco_long", "acl", "acl_long", "amoc", "amoc_long")),
+    tuple(map(Line, ("moco", "moco_long", "acl", "acl_long", "amoc", "amoc_long"))),
     measures=tuple(f"{protocol}_{attack}" for protocol in PROTOCOLS for attack in ATTACKS),
     protocols=NAME,
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from amoc.engine.files import read_json
 from amoc.params import Params
-from amoc.refusal import Refusal
-from amoc.reporting import records, study, words
+from amoc.reporting import checked, records, study, words
 from amoc.reporting.encoders import Line
 from amoc.reporting.reports import Report, page
 from amoc.reporting.study import DATASET, Study
@@ -29,7 +27,7 @@ def call(params: Params, profile: str, run: str) -> str:
 STUDY = Study(
     NAME,
     "Precision and compilation",
-    (Line("amoc_float32", "amoc_float32", ("amoc_float32_seed2",)), Line("amoc", "amoc", ("amoc_seed2",))),
+    (Line("amoc_float32", ("amoc_float32_seed2",)), Line("amoc", ("amoc_seed2",))),
     call,
 )
 STEP = (
@@ -108,16 +106,11 @@ def find(profile: str, results: Path = records.RESULTS) -> Numerics | None:
     """The rounding of a step; None if it was not measured in a profile other than the demo.
 
     Raises:
-        Refusal: it is missing in the demo, or broken.
+        Refusal: see `checked.find`.
     """
     file = results / profile / DATASET / "numerics" / f"{RUN}.json"
     command = f"python -m stages.numerics {profile} {DATASET} {RUN}"
-    if not file.exists():
-        return records.absent(file, profile, command)
-    try:
-        return Numerics.model_validate(read_json(file))
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {records.sentence(failure)}; make it again with `{command}`") from None
+    return checked.find(Numerics, file, profile, command, {"profile": profile, "run": RUN})
 
 
 def steps(numerics: Numerics | None) -> Table:

@@ -6,26 +6,20 @@ import base64
 import binascii
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from amoc.engine.files import read_json
 from amoc.params import PROBES, PROFILES
 from amoc.refusal import Refusal
+from amoc.reporting import checked
+from amoc.reporting.checked import RESULTS, Checked
 
 Count = Annotated[int, Field(ge=1)]
 Kind = Literal["evaluate", "attack", "radii"]
 
-RESULTS = Path("results")
 ROUNDING = 0.005  # stored accuracies have two decimals
-
-
-class Checked(BaseModel):
-    """A file, or a part of one, with exactly these keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class _Used(BaseModel):
@@ -68,7 +62,7 @@ class Encoder(_Used):
     seed: int
 
 
-_TAGS = ("a network", "an encoder")
+_TAGS = ("a network", "an encoder")  # with a space, see checked.py
 
 
 def _tag(settings: Any) -> str:
@@ -120,7 +114,35 @@ class Evaluate(Checked):
     seed: int
 
 
-class Record(Checked):
+class Result(Checked):
+    """What was measured of one encoder or network, by which settings; and how it ended."""
+
+    kind: str  # the stage that measures it
+    profile: Literal[PROFILES]
+    dataset: str
+    name: str
+    source: Literal["digits", "cifar"]
+    test_images: Count
+    train_images: Count
+    settings: Settings
+    recipes: dict[str, UsedRecipe]  # protocols, of an encoder
+    evaluate: Evaluate
+    fingerprints: dict[str, str]
+    status: Literal["ok", "collapsed", "nan"]
+    note: str
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        return command(self.kind, self.profile, self.dataset, self.name)
+
+    @property
+    def how(self) -> list[tuple[str, object]]:
+        """Words for what must be the same in all that is compared, and how it was here."""
+        return [(f"settings of {recipe}", used.model_dump()) for recipe, used in self.recipes.items()]
+
+
+class Record(Result):
     """One result file: what was measured of one encoder (kind evaluate) or one model (attack; radii, for Figure 5).
 
     protocols: which list of params.yaml `recipes` are, of an encoder.
@@ -130,18 +152,6 @@ class Record(Checked):
     kind: Kind
     protocols: str = PROBES
     pretrained_on: str | None = None
-    profile: Literal[PROFILES]
-    dataset: str
-    name: str
-    source: Literal["digits", "cifar"]
-    test_images: Count
-    train_images: Count
-    settings: Settings
-    recipes: dict[str, UsedRecipe] = {}
-    evaluate: Evaluate
-    fingerprints: dict[str, str]
-    status: Literal["ok", "collapsed", "nan"]
-    note: str
     measurements: dict[str, dict[str, Outcome]]
 
     @model_validator(mode="after")
@@ -165,8 +175,12 @@ class Record(Checked):
 
     @property
     def command(self) -> str:
-        """What makes it."""
-        return _command(self.kind, self.profile, self.dataset, self.name, self.protocols, self.pretrained_on)
+        return command(self.kind, self.profile, self.dataset, self.name, self.protocols, self.pretrained_on)
+
+    @property
+    def how(self) -> list[tuple[str, object]]:
+        attacks = ((name, (each.n, each.attack and each.attack.model_dump())) for name, each in self.outcomes)
+        return [*((f"settings or images of {name}", how) for name, how in attacks), *super().how]
 
     def outcome(self, measurement: str, attack: str) -> Outcome | None:
         """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
@@ -174,7 +188,7 @@ class Record(Checked):
 
 
 def path(
-    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES,
+    kind: str, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES,
     pretrained_on: str | None = None,
 ) -> Path:  # fmt: skip
     """Where a stage writes the result of an encoder or a model."""
@@ -183,27 +197,15 @@ def path(
     return results / profile / dataset / kind / f"{name}{origin}{by}.json"
 
 
-def _command(
-    kind: Kind, profile: str, dataset: str, name: str, protocols: str, pretrained_on: str | None
+def command(
+    kind: str, profile: str, dataset: str, name: str, protocols: str = PROBES, pretrained_on: str | None = None
 ) -> str:  # fmt: skip
+    """What makes it."""
     if kind == "radii":
         return f"python -m stages.attack {profile} {dataset} {name} --suite radii"
     options = "" if protocols == PROBES else f" --protocols {protocols}"
     options += f" --on {dataset}" if pretrained_on else ""
     return f"python -m stages.{kind} {profile} {pretrained_on or dataset} {name}{options}"
-
-
-def read(file: Path) -> Record:
-    """A result file, checked.
-
-    Raises:
-        Refusal: it is missing, is not JSON, lacks a key, has an unknown one, or an accuracy is not that of its images.
-    """
-    content = read_json(file)
-    try:
-        return Record.model_validate(content)
-    except ValidationError as failure:
-        raise Refusal(f"{file} is broken: {sentence(failure)}; remove it and run its stage again") from None
 
 
 def find(
@@ -215,61 +217,35 @@ def find(
     dataset: whose images it was measured on; an encoder may have been `pretrained_on` another one.
 
     Raises:
-        Refusal: it is not there in the demo; the sentence names the command that makes it. Or it is broken, or
-            holds something else than its path says.
+        Refusal: see `checked.find`.
     """
-    file = path(kind, profile, dataset, name, results, protocols, pretrained_on)
-    command = _command(kind, profile, dataset, name, protocols, pretrained_on)
-    if not file.exists():
-        return absent(file, profile, command)
-    record = read(file)
-    asked = {
+    said = {
         "kind": kind, "profile": profile, "dataset": dataset, "name": name, "protocols": protocols,
         "pretrained_on": pretrained_on,
     }  # fmt: skip
-    for key, expected in asked.items():
-        said = getattr(record, key)
-        if said != expected:
-            raise Refusal(f"{file} says that its {key} is {said!r}, not {expected!r}: make it again with `{command}`")
-    return record
+    return checked.find(Record, path(**said, results=results), profile, command(**said), said)
 
 
-def absent(file: Path, profile: str, command: str) -> None:
-    """A result that is not there is not measured; but the demo, whose runs take minutes, must have all of them.
+class Comparable(Protocol):
+    """A `Result`, or features."""
 
-    Raises:
-        Refusal: the profile is the demo; the sentence names the command that makes the file.
-    """
-    if profile == "demo":
-        raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
+    name: str
+    command: str
+    how: list[tuple[str, object]]
 
 
-def compare_alike(records: Iterable[Record]) -> None:
-    """A column compares only what was measured in the same way, on the same images, under the same protocols.
+def compare_alike(results: Iterable[Comparable]) -> None:
+    """Only what was measured in the same way, on the same images, under the same protocols is compared.
 
     Raises:
         Refusal: two of them differ; the sentence names both, and the command that measures one again.
     """
-    first: dict[tuple[str, str], tuple[Record, Any]] = {}
-    for record in records:
-        hows: list[tuple[str, str, Any]] = [
-            (attack, "settings or images", (outcome.n, outcome.attack and outcome.attack.model_dump()))
-            for attack, outcome in record.outcomes
-        ]
-        hows += [(recipe, "settings", used.model_dump()) for recipe, used in record.recipes.items()]
-        for what, differing, how in hows:
-            other, before = first.setdefault((what, differing), (record, how))
+    first: dict[str, tuple[str, object]] = {}
+    for result in results:
+        for what, how in result.how:
+            other, before = first.setdefault(what, (result.name, how))
             if how != before:
                 raise Refusal(
-                    f"{what} of {record.name} was measured with other {differing} than that of {other.name}: "
-                    f"measure again with `{record.command}`, or the other one"
+                    f"{result.name} was measured with other {what} than {other}: "
+                    f"measure again with `{result.command}`, or the other one"
                 )
-
-
-def sentence(failure: ValidationError) -> str:
-    """The first error: which key, what is wrong with it."""
-    error: Any = failure.errors()[0]
-    # pydantic puts the union's tag into an error's place; a reader of the file looks for its keys
-    key = ".".join(str(part) for part in error["loc"] if part not in _TAGS)
-    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    return f"{key}: {message[0].lower()}{message[1:]}" if key else message

@@ -1,15 +1,15 @@
-"""AMOC over one of its settings, as lines: what Figures 6 and 7 share."""
+"""AMOC over one of its settings, as a table and as lines: what Figures 6 and 7 share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
-from amoc.reporting.encoders import Found, Line
+from amoc.reporting.encoders import Found, Line, Listing
 from amoc.reporting.figures import COLUMN, FAINT, INK, LOOKS, SMALL, sheet
 from amoc.reporting.records import Record
 
@@ -32,8 +32,19 @@ class Axis:
     """The setting that changes from line to line of a table, and how its values are laid out."""
 
     setting: str  # key of an encoder's settings
+    symbol: str  # in the name of a row: K
     title: str
     logarithmic: bool = False
+
+    def call(self, settings: Mapping[str, Any]) -> str:
+        """'AMOC, K = 1024': the value that was used."""
+        return f"{words.encoder(settings)}, {self.symbol} = {settings[self.setting]:g}"
+
+
+def sweep(name: str, title: str, lines: tuple[Line, ...], axis: Axis, above: str, caption: str) -> Listing:
+    """The table of such encoders, with its picture; `above` is the picture's title."""
+    told = f"{caption} {BAR}\n"
+    return Listing(name, title, lines, caption=told, call=axis.call, draw=Curves(above, axis, lines))
 
 
 @dataclass(frozen=True)

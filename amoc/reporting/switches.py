@@ -91,7 +91,7 @@ def call(params: Params, profile: str, run: str) -> str:
 
 
 def _line(run: str) -> Line:
-    return Line(run, run, (f"{run}_seed2",))
+    return Line(run, (f"{run}_seed2",))
 
 
 STUDY = Study(

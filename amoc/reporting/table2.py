@@ -1,7 +1,8 @@
-"""Table 2, and the preprint's: every attack, in training and on the test images, from the settings in use."""
+"""Table 2: every attack, in training and on the test images, from the settings in use."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from amoc.params import Params
@@ -11,9 +12,6 @@ from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_
 from amoc.settings import TrainingAttack
 
 DATASET = "cifar10"
-SUITES = {"table2": "table5", "v1_table2": "v1"}  # whose attacks on the test images a report lists
-TITLES = {"table2": "Table 2: attacks", "v1_table2": "Preprint, Table 2: attacks"}
-
 COLUMNS = (
     Column("attack", "Attack"),
     Column("norm", "Norm"),
@@ -25,14 +23,24 @@ COLUMNS = (
 RELATIVE = "the step is a share of epsilon"
 
 
-def build(params: Params, profile: str, name: str = "table2") -> Report:
-    """The attacks of the pre-training runs, of the classifiers and their early stopping, and of a suite.
+@dataclass(frozen=True)
+class Configured:
+    """A table of attacks as they are set."""
 
-    name: a key of SUITES.
-    """
-    table = Table("Used", COLUMNS, (*_training(params, profile), *_testing(params, profile, SUITES[name])))
-    text = page(words.stands_in(params, profile, DATASET), f"# {TITLES[name]}", to_markdown(table))
-    return Report(name, profile, text, to_csv(table), metrics(table))
+    name: str
+    title: str
+    suite: str  # whose attacks on the test images it lists
+
+    def build(self, params: Params, profile: str) -> Report:
+        """The attacks of the pre-training runs, of the classifiers and their early stopping, and of the suite."""
+        table = Table("Used", COLUMNS, (*_training(params, profile), *_testing(params, profile, self.suite)))
+        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table))
+        return Report(self.name, profile, text, to_csv(table), metrics(table))
+
+
+TABLE = Configured("table2", "Table 2: attacks", "table5")
+
+build = TABLE.build
 
 
 def _training(params: Params, profile: str) -> list[Row]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import clocks, published, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
 from amoc.reporting.clocks import Clock
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -62,7 +62,12 @@ def _times(columns: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def _machine(clock: Clock) -> tuple[str, ...]:
-    return (clock.device, str(clock.threads), clock.precision or "", clock.torch, clock.python)
+    return (_device(clock), clock.precision or "", clock.torch, clock.python)
+
+
+def _device(clock: Clock) -> str:
+    alone = clock.stages_at_once in (None, 1)
+    return f"{clock.device}, {clock.threads} threads" + ("" if alone else f", {clock.stages_at_once} stages at once")
 
 
 def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
@@ -74,7 +79,7 @@ def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
     if clock is None:
         return Row(run, f"{name}, not measured)", times)
     machine = {
-        "device": Cell(f"{clock.device}, {clock.threads} threads"),
+        "device": Cell(_device(clock)),
         "precision": Cell(clock.precision),
         "versions": Cell(f"torch {clock.torch}, Python {clock.python}"),
     }

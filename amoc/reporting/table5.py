@@ -11,3 +11,4 @@ COLUMNS = (
 )
 
 TABLE = Attacked("table5", "Table 5", {name: name for name in MODELS}, COLUMNS, "table5")
+build = TABLE.build

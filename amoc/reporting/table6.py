@@ -6,3 +6,4 @@ from amoc.reporting.networks import Attacked
 from amoc.reporting.table5 import COLUMNS, MODELS
 
 TABLE = Attacked("table6", "Table 6", {name: name for name in MODELS}, COLUMNS, "table5", dataset="cifar100")
+build = TABLE.build

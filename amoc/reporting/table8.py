@@ -22,15 +22,15 @@ TABLE = Listing(
     "table8",
     "Table 8: variants of AMOC under the linear protocols, accuracy (%)",
     (
-        Line("aca", "amoc"),
-        Line("acc", "acc"),
-        Line("aac", "aac"),
-        Line("aaa", "aaa"),
-        Line("cac", "cac"),
-        Line("caa", "caa"),
-        Line("cca", "cca"),
-        Line("ccc", "moco"),
-        Line("aca_frozen", "aca_frozen"),
+        Line("amoc", row="aca"),
+        Line("acc"),
+        Line("aac"),
+        Line("aaa"),
+        Line("cac"),
+        Line("caa"),
+        Line("cca"),
+        Line("moco", row="ccc"),
+        Line("aca_frozen"),
     ),
     caption=(
         "The letters say whether the query and the key are perturbed (a) or clean (c), and which bank gives the\n"
@@ -38,3 +38,5 @@ TABLE = Listing(
     ),
     call=letters,
 )
+
+build = TABLE.build

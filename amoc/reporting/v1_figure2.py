@@ -23,3 +23,5 @@ FIGURE = Comparison(
         "In the picture, the numbers are points by which it is above the others.\n"
     ),
 )
+
+build = FIGURE.build

@@ -16,3 +16,5 @@ TABLE = Attacked(
     ("clean", "linf_pgd20", "linf_deepfool", "linf_autoattack", "l1_pgd50", "l2_pgd50_v1"),
     "v1",
 )
+
+build = TABLE.build

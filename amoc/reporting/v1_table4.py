@@ -8,6 +8,8 @@ from amoc.reporting.v1_table6 import MEASURES
 TABLE = Listing(
     "v1_table4",
     "Preprint, Table 4: ACL and AMOC, long, under the linear protocols, accuracy (%)",
-    (Line("acl", "acl_long"), Line("acc", "acc_long"), Line("aca_frozen", "aca_frozen_long")),
+    (Line("acl_long", row="acl"), Line("acc_long", row="acc"), Line("aca_frozen_long", row="aca_frozen")),
     measures=MEASURES,
 )
+
+build = TABLE.build

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import networks, published, records, verdicts, words
-from amoc.reporting.claims import judge, narrow
+from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page

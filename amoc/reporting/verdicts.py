@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import fill
 
-from amoc.reporting.claims import PartVerdict, Verdict
+from amoc.reporting.judging import PartVerdict, Verdict
 from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
 
 _VERDICT = Column("verdict", "Verdict")

@@ -41,8 +41,8 @@ def attack(settings: Mapping[str, Any]) -> str:
         )
     else:
         how = f"version standard, {settings['square_queries']} queries of Square"
-        if settings.get("square_precision", "float32") != "float32":
-            how += f", which searches in {settings['square_precision']}"
+        if settings.get("search_precision", "float32") != "float32":
+            how += f", searching in {settings['search_precision']}"
     subset = f", the first {settings['images']} test images" if settings.get("images") else ""
     return f"{ATTACKS[kind]}, {NORMS[settings['norm']]} {radius(settings['epsilon'])}, {how}{subset}"
 

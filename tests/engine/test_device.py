@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch._dynamo
 
+from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.engine.device import autocast, captures, compile_in_place, describe, device
 from amoc.refusal import Refusal
 from amoc.settings import Engine
@@ -91,11 +92,16 @@ def test_autocast_sees_a_step_taken_inside_it():
             assert layer(ones).item() == value
 
 
-def test_description_is_ready_for_json():
+@pytest.mark.parametrize(("environment", "at_once"), [({}, 1), ({STAGES_AT_ONCE: "2"}, 2)])
+def test_description_is_ready_for_json(environment, at_once, monkeypatch):
+    monkeypatch.delenv(STAGES_AT_ONCE, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     description = json.loads(json.dumps(describe(CPU)))
     assert description.pop("device").strip()
     assert description == {
         "threads": torch.get_num_threads(),
+        "stages_at_once": at_once,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

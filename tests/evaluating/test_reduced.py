@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor, nn
 
 from amoc.engine.generators import generator
@@ -72,20 +73,52 @@ def attack(**more: object) -> AutoAttack:
     return AutoAttack(kind="autoattack", norm="linf", epsilon=0.03, square_queries=60, images=None, **more)
 
 
-def test_square_searches_in_bfloat16_if_it_is_told_to(classifier, monkeypatch):
+def test_a_gradient_is_of_bfloat16(classifier):
+    """All images, close or not, are asked about once; the gradient points about where that in float32 does."""
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(6))
+    gradients = []
+    for network in (classifier, Reduced(classifier)):
+        leaf = images.clone().requires_grad_()
+        network(leaf).logsumexp(dim=1).sum().backward()
+        gradients.append(leaf.grad)
+    exact, rough = gradients
+    assert (exact != rough).any() and torch.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.95
+    model = Fixed([[1.0, 1.0]])
+    model.logits.requires_grad_()
+    assert Reduced(model)(numbered(1)).requires_grad and model.asked == [("bfloat16", 1)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("member", autoattack.MEMBERS)
+def test_every_member_searches_in_the_precision_that_it_is_told(classifier, monkeypatch, member, precision):
     asked = []
     plain = Reduced.forward
     monkeypatch.setattr(Reduced, "forward", lambda self, images: asked.append(len(images)) or plain(self, images))
     images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         labels = classifier(images).argmax(dim=1)
-    for member in autoattack.MEMBERS:
-        told = attack(square_precision="bfloat16")
-        autoattack.search(told, member, classifier, images, labels, classes=5, seed=1)
-        assert bool(asked) == (member == "square"), member
-    asked.clear()
-    autoattack.search(attack(), "square", classifier, images, labels, classes=5, seed=1)
-    assert not asked
+    told = attack(search_precision=precision)
+    autoattack.search(told, member, classifier, images, labels, classes=5, seed=1)
+    assert bool(asked) == (precision == "bfloat16")
+
+
+def test_what_bfloat16_alone_misclassifies_is_searched_on():
+    """The image is right in float32 wherever it is, and wrong in bfloat16: APGD must go on to its last step."""
+
+    class Torn(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = torch.tensor([[1.0, 1.0 + (0.01 if torch.is_autocast_enabled("cpu") else -0.01), 0.0, 0.0]])
+            return logits + 0 * images.sum()
+
+    apgd = APGDAttack(Reduced(Torn()), n_iter=10, norm="Linf", n_restarts=1, eps=0.1, seed=1, device="cpu")
+    asked = []
+    apgd.model.register_forward_hook(lambda *_: asked.append(torch.is_grad_enabled()))
+    autoattack.stop_at_success(apgd)
+    apgd.init_hyperparam(torch.zeros(1, 3, 2, 2))
+    images, labels = torch.full((1, 3, 2, 2), 0.5), torch.tensor([0])
+    _, right, _, found = apgd.attack_single_run(images, labels)
+    assert right.item() and torch.equal(found, images)
+    assert sum(asked) == 11  # the start and each step
 
 
 def test_what_counts_is_float32(classifier):
@@ -93,12 +126,11 @@ def test_what_counts_is_float32(classifier):
     images = torch.rand(12, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         labels = classifier(images).argmax(dim=1)
-    suite = {"exact": attack(), "reduced": attack(square_precision="bfloat16")}
+    suite = {"exact": attack(), "reduced": attack(search_precision="bfloat16")}
     outcomes = run_suite(classifier, images, labels, suite, batch_size=12, seed=1)
-    # the members before Square are the same, so only what they left can differ
     assert abs(outcomes["exact"].accuracy - outcomes["reduced"].accuracy) <= 100 / 12
 
 
 def test_settings_that_do_not_say_it_are_recorded_as_before():
-    assert "square_precision" not in attack().plain()
-    assert attack(square_precision="bfloat16").plain()["square_precision"] == "bfloat16"
+    assert "search_precision" not in attack().plain()
+    assert attack(search_precision="bfloat16").plain()["search_precision"] == "bfloat16"

@@ -36,7 +36,7 @@ def four(counted, keep, params, made):
             keep(
                 content | {"recipes": {head: made.probed("x", (1,) * 4)["recipes"][head] for head in ("stdev", "adev")}}
             )
-        return corrupted.build(params, "demo", figure4.FIGURE)
+        return figure4.build(params, "demo")
 
     return write
 
@@ -109,7 +109,7 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
     for level, (name, (_, encoder)) in zip((40, 60, 50), networks.items(), strict=True):
         last = {corruption: [level] * 5 for corruption in NAMES["regenerated"]}
         keep(counted(name, made.network("trades" if name == "trades" else "pgd_at", encoder), last=last))
-    report = corrupted.build(params, "demo", v1_figure2.FIGURE)
+    report = v1_figure2.build(params, "demo")
     assert [report.metrics[row]["mean18"] for row in ("adv_training", "trades", "aca_frozen_finetuned")] == [40, 60, 50]
     assert "AMOC-ACA frozen bank fine-tuned (PGD-AT 12 ep)" in report.markdown
     assert (
@@ -119,16 +119,16 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
 
 
 def test_what_was_not_measured_is_shown_as_such_but_for_the_demo(params, tmp_path):
-    report = corrupted.build(params, "paper", v1_figure2.FIGURE, tmp_path)
+    report = v1_figure2.build(params, "paper", tmp_path)
     assert "n/m" in report.markdown and "Nothing is measured yet" in report.markdown
     assert set(report.metrics["trades"].values()) == {None}
     with pytest.raises(Refusal, match=r"corrupt/trades\.json is missing"):
-        corrupted.build(params, "demo", v1_figure2.FIGURE, tmp_path)
+        v1_figure2.build(params, "demo", tmp_path)
 
 
 def test_a_network_that_is_nan_is_shown_as_such(counted, keep, params, made):
     params.raw["classifiers"]["cifar10"] = {"trades": {"recipe": "trades", "encoder": None, "seed": 1}}
     keep(counted("trades", made.network(), last={}) | {"status": "nan", "note": "NaN", "right": {}})
-    report = corrupted.build(params, "demo", v1_figure2.FIGURE)
+    report = v1_figure2.build(params, "demo")
     row = next(line for line in report.markdown.splitlines() if line.startswith("| snow "))
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["snow", "n/m", "nan", "n/m"]

@@ -89,12 +89,13 @@ def test_the_picture_has_the_image_under_each_corruption_in_order(params, sheet,
         ({"images": "official"}, "must be of the official corruptions"),
         ({"clean": "?"}, "an image is not base64"),
         ({"more": 1}, "more: extra"),
+        ({"profile": "small"}, "says that its profile is 'small'"),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
 )
 def test_a_broken_sheet_is_refused(params, sheet, write, change, sentence):
     write(sheet | change)
-    with pytest.raises(Refusal, match=rf"corruptions\.json is broken: .*{sentence}.*python -m stages\.sheet demo"):
+    with pytest.raises(Refusal, match=rf"corruptions\.json .*{sentence}.*python -m stages\.sheet demo"):
         corruptions.build(params, "demo")
 
 

@@ -130,7 +130,7 @@ def test_a_broken_file_is_refused(params, everything, broken):
     ],
 )
 def test_panels_that_cannot_be_compared_are_refused(params, everything, other):
-    with pytest.raises(Refusal, match="features of amoc were embedded with other settings or images than those of acl"):
+    with pytest.raises(Refusal, match=r"amoc was measured with other settings or images than acl: .*stages\.embed"):
         figure2.build(params, "small", everything(amoc=other))
 
 

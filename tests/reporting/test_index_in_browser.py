@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from amoc.params import Params
-from amoc.reporting import index, switches, table2, table7
-from amoc.reporting.encoders import build
+from amoc.reporting import index, switches, table2, table7, table8
 from amoc.reporting.reports import write
-from amoc.reporting.table8 import TABLE
 from amoc.reporting.web_page import DARK, LIGHT
 from tests.reporting.browser import Browser, browser, missing
 
@@ -43,8 +41,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of reports in which nothing was measured, with their pictures, and of one that is too wide for any screen."""
     folder, params = tmp_path_factory.mktemp("reports"), Params.load(ROOT / "params.yaml")
     for report in (
-        table2.build(params, "paper", "table2"), table7.build(params, "paper"),
-        build(params, "paper", TABLE, folder), switches.build(params, "paper", folder),
+        table2.build(params, "paper"), table7.build(params, "paper"),
+        table8.build(params, "paper", folder), switches.build(params, "paper", folder),
     ):  # fmt: skip
         write(report, folder)
     columns, rules = (" | ".join([word] * 20) for word in ("12.34", "---:"))

@@ -82,7 +82,7 @@ def test_encoders_judged_in_different_ways_are_not_put_beside_each_other(params,
     measured("moco", NUMBERS)
     longer = {"objective": "standard", "train": "head", "epochs": 11, "batch_size": 64}
     results = measured("amoc", {"slf": NUMBERS["slf"]}, recipes={"slf": longer})
-    with pytest.raises(Refusal, match=r"slf of amoc was measured with other settings .* amoc --protocols peers`"):
+    with pytest.raises(Refusal, match=r"amoc was measured with other settings of slf .* amoc --protocols peers`"):
         peers.build(params, "demo", results)
 
 

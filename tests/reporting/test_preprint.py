@@ -9,12 +9,10 @@ import pytest
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import (
-    encoders,
-    networks,
     published,
-    table2,
     table5,
     table6,
+    v1_table2,
     v1_table3,
     v1_table4,
     v1_table5,
@@ -92,7 +90,7 @@ def test_frozen_means_the_preprints_bank(settings):
 
 def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
     models = list(v1_table3.TABLE.models.values())
-    report = networks.build(settings, "demo", v1_table3.TABLE, attacked("cifar10", models, "v1"))
+    report = v1_table3.build(settings, "demo", attacked("cifar10", models, "v1"))
     assert list(report.metrics) == [
         key for name in v1_table3.TABLE.models for key in (name, f"{name}_early_stopped")
     ]
@@ -107,18 +105,18 @@ def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
 
 
 def test_the_preprints_step_stays_out_of_table5(settings, attacked):
-    report = networks.build(settings, "demo", table5.TABLE, attacked("cifar10", list(table5.MODELS), "table5"))
+    report = table5.build(settings, "demo", attacked("cifar10", list(table5.MODELS), "table5"))
     assert "l2_pgd50_v1" in settings.suite("demo", "table5")
     assert tuple(report.metrics["trades"]) == table5.COLUMNS
 
 
 def test_table6_is_of_cifar100(settings, attacked):
-    report = networks.build(settings, "demo", table6.TABLE, attacked("cifar100", list(table5.MODELS), "table5"))
+    report = table6.build(settings, "demo", attacked("cifar100", list(table5.MODELS), "table5"))
     assert report.markdown.startswith("> **demo**: scikit-learn digits, upright or turned, stand in for CIFAR-100.")
     assert "# Table 6: accuracy (%) under attack" in report.markdown
     assert report.metrics["amoc_finetuned"]["clean"] == 59.0
     with pytest.raises(Refusal, match=r"demo/cifar100/attack/standard.json is missing"):
-        networks.build(settings, "demo", table6.TABLE, ROOT / "nowhere")
+        table6.build(settings, "demo", ROOT / "nowhere")
 
 
 def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attacked):
@@ -135,8 +133,8 @@ def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attac
 def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, tmp_path):
     for build, table in (
         (lambda profile: v1_table5.build(settings, profile, tmp_path), "v1_table5"),
-        (lambda profile: networks.build(settings, profile, v1_table3.TABLE, tmp_path), "v1_table3"),
-        (lambda profile: encoders.build(settings, profile, v1_table4.TABLE, tmp_path), "v1_table4"),
+        (lambda profile: v1_table3.build(settings, profile, tmp_path), "v1_table3"),
+        (lambda profile: v1_table4.build(settings, profile, tmp_path), "v1_table4"),
     ):
         rows = published.numbers(table).values()
         numbers = [number for row in rows for name, number in row.items() if name != "epochs"]
@@ -154,7 +152,7 @@ def test_a_network_that_went_wrong_is_named(settings, attacked, made, save, tmp_
 
 
 def test_table2_of_the_preprint_lists_its_suite(settings):
-    report = table2.build(settings, "paper", "v1_table2")
+    report = v1_table2.build(settings, "paper")
     assert report.name == "v1_table2" and report.markdown.count("# Preprint, Table 2: attacks") == 1
     assert {"linf_deepfool", "l2_pgd50_v1"} <= report.metrics.keys() and "l2_cw" not in report.metrics
     assert report.metrics["l2_pgd50_v1"]["step"] == 0.05

@@ -15,7 +15,7 @@ from amoc.reporting.tables import metrics, to_markdown
 STUDY = Study(
     "fast",
     "A few",
-    (Line("amoc", "amoc", ("amoc_seed2", "amoc_seed3")), Line("half", "half", ("half_seed2",)), Line("free", "free")),
+    (Line("amoc", ("amoc_seed2", "amoc_seed3")), Line("half", ("half_seed2",)), Line("free")),
     lambda params, profile, run: run.upper(),
 )
 # percent right of 100 images: StdEv clean and PGD20, AdEv clean and PGD20

@@ -36,13 +36,13 @@ def swept(settings, made, save, tmp_path):
 
 
 def test_lengths_are_the_papers(settings):
-    lengths = [settings.pretraining("paper", "cifar10", line.run).bank_length for line in figure6.LINES]
+    lengths = [settings.pretraining("paper", "cifar10", line.run).bank_length for line in figure6.TABLE.lines]
     assert lengths == [1024, 4096, 16384, 32768, 65536]
-    assert tuple(line.key for line in figure6.LINES) == LENGTHS  # as the claim reads them
+    assert tuple(line.key for line in figure6.TABLE.lines) == LENGTHS  # as the claim reads them
 
 
 def test_weights_are_the_papers(settings):
-    weights = {line.key: settings.pretraining("paper", "cifar10", line.run).lambda_ for line in figure7.LINES}
+    weights = {line.key: settings.pretraining("paper", "cifar10", line.run).lambda_ for line in figure7.TABLE.lines}
     assert weights == {"amoc" if t == 5 else f"amoc_lambda0{t}": t / 10 for t in range(1, 10)}
 
 
@@ -56,7 +56,7 @@ def test_a_run_differs_from_amoc_in_that_setting_alone(settings, table):
 
 @pytest.mark.parametrize("table", [figure6.TABLE, figure7.TABLE], ids=lambda table: table.name)
 def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
-    report = encoders.build(settings, "demo", table, swept(table))
+    report = table.build(settings, "demo", swept(table))
     _, *panels = report.draw().axes
     plain = [settings.pretraining("demo", "cifar10", line.run).plain() for line in table.lines]
     values = [own[table.draw.axis.setting] for own in plain]
@@ -74,14 +74,14 @@ def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
 
 def test_what_was_not_measured_is_left_out_of_the_lines(settings, swept):
     results = swept(figure6.TABLE, without=("amoc_k4096",), profile="small")
-    report = encoders.build(settings, "small", figure6.TABLE, results)
+    report = figure6.build(settings, "small", results)
     assert set(report.metrics["amoc_k4096"].values()) == {None}
     for panel in report.draw().axes[1:]:
         assert [len(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"] == [4, 4]
 
 
 def test_nothing_measured_says_so(settings, tmp_path):
-    _, *panels = encoders.build(settings, "paper", figure7.TABLE, tmp_path).draw().axes
+    _, *panels = figure7.build(settings, "paper", tmp_path).draw().axes
     assert [[text.get_text() for text in panel.texts] for panel in panels] == [["not measured"]] * 2
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amoc.params import Params
-from amoc.reporting import encoders, published, table3
+from amoc.reporting import published, table3
 from amoc.reporting.paper_claims import MEASURES
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_every_number_reaches_its_cell(made, save, tmp_path):
         seed = 2 if run.endswith("_seed2") else 1
         save(made.probed(run, numbers, seed=seed))
         expected[run] = dict(zip(MEASURES, map(float, numbers), strict=True))
-    report = encoders.build(params, "demo", table3.TABLE, tmp_path / "results")
+    report = table3.build(params, "demo", tmp_path / "results")
     shown = {key: row for key, row in report.metrics.items() if not key.endswith("_mean")}
     assert shown == {run: row for run, row in expected.items() if not run.endswith("_seed2")}
     for run in ("moco", "amoc"):

@@ -8,7 +8,7 @@ import pytest
 
 from amoc.params import Params
 from amoc.pretraining.variants import VARIANTS
-from amoc.reporting import encoders, published, table8
+from amoc.reporting import published, table8
 from amoc.reporting.paper_claims import MEASURES
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_numbers_and_names(settings, made, save, tmp_path):
     for at, run in enumerate(table8.TABLE.runs):
         resolved = settings.pretraining("demo", "cifar10", run).plain()
         save(made.probed(run, (4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3), **resolved))
-    report = encoders.build(settings, "demo", table8.TABLE, tmp_path / "results")
+    report = table8.build(settings, "demo", tmp_path / "results")
     for at, line in enumerate(table8.TABLE.lines):
         assert [report.metrics[line.key][measure] for measure in MEASURES] == [4 * at + add for add in range(4)]
     rows = [line for line in report.markdown.splitlines() if line.startswith("| ") and " ep, b" in line]

@@ -134,5 +134,5 @@ def test_encoders_measured_in_different_ways_are_not_put_beside_each_other(both,
     longer = {"objective": "trades", "train": "head", "epochs": 11, "batch_size": 64}
     results = measured("cifar10", "cifar100", OWN, recipes={"stdev": longer, "adev": longer})
     command = "python -m stages.evaluate demo cifar10 amoc --on cifar100"
-    with pytest.raises(Refusal, match=rf"of amoc was measured with other settings .*`{command}`"):
+    with pytest.raises(Refusal, match=rf"amoc was measured with other settings .*`{command}`"):
         transfer.build(both, "demo", results)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from amoc.reporting import verdicts
-from amoc.reporting.claims import Claim, Part, judge
 from amoc.reporting.inequalities import Quantity, above, ratio
+from amoc.reporting.judging import Claim, Part, judge
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from amoc.models.files import load_encoder, load_heads
 from amoc.models.norm import branch
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import records
+from amoc.reporting import checked, records
 from stages import adopt, attack, classify, command, evaluate, paths, pretrain, pretrained
 from tests.models import checkpoints
 from tests.stages import tiny
@@ -101,7 +101,7 @@ def test_options_come_before_what_the_layout_says(project, monkeypatch, capsys):
 def test_it_is_evaluated_and_attacked_as_our_own_are(project):
     _, about = load_encoder(paths.encoder("demo", "cifar10", "others"))
     files = [paths.result(kind, "demo", "cifar10", "others") for kind in ("evaluate", "attack")]
-    evaluated, attacked = (records.read(file) for file in files)
+    evaluated, attacked = (checked.read(records.Record, file) for file in files)
     for record, file in zip((evaluated, attacked), files, strict=True):
         assert read_json(file)["settings"] == about["settings"] and record.status == "ok"
         assert record.fingerprints == {key: digest(paths.fingerprint(key)) for key in ("classify", "evaluate")}

@@ -40,7 +40,7 @@ stages:
     deps: [left.txt, right.txt]
     outs: [last.txt]
   apart:
-    cmd: touch apart.txt
+    cmd: echo $AMOC_STAGES_AT_ONCE > apart.txt
     outs: [apart.txt]
 """
 
@@ -67,10 +67,16 @@ def test_two_at_a_time_through_dvc(pipeline):
     assert [stage.name for stage in pending((), "demo")] == ["apart"]
 
 
+@pytest.mark.parametrize(("targets", "at_once"), [(("apart",), 1), (("first", "apart"), 2)])
+def test_a_stage_is_told_how_many_share_the_machine(pipeline, targets, at_once):
+    parallel.run(pending(targets, "demo"), jobs=2)
+    assert Path("apart.txt").read_text() == f"{at_once}\n"
+
+
 @pytest.mark.parametrize("spoil", [lambda: Path("first.txt").unlink(), lambda: Path("first.txt").write_text("foreign")])
 def test_what_dvc_has_in_its_cache_is_put_back_before_it_is_read(pipeline, spoil):
     """As after `git checkout` without `dvc checkout`: the next stage must not run on another commit's file."""
-    parallel.run(pending(("first", "apart"), "demo"), jobs=2)
+    parallel.run(pending(("first",), "demo"), jobs=2)
     spoil()
     assert [stage.name for stage in pending(("last",), "demo")] == ["left", "right", "last"]
     assert [stage.name for stage in pending(("last",), "demo", restore=True)] == ["first", "left", "right", "last"]
@@ -83,7 +89,7 @@ def order(stages: list[Pending], jobs: int, monkeypatch: pytest.MonkeyPatch, fai
     """In which they are begun, when each is at its end at once."""
     begun: list[str] = []
 
-    def reproduce(name: str) -> int:
+    def reproduce(name: str, jobs: int) -> int:
         begun.append(name)
         return int(name == failing)
 
@@ -129,7 +135,7 @@ def test_what_it_tells_the_shell(pipeline):
 
 
 def test_what_cannot_be_brought_up_to_date_is_no_endless_loop(pipeline, monkeypatch):
-    monkeypatch.setattr(parallel, "reproduce", lambda name: 0)
+    monkeypatch.setattr(parallel, "reproduce", lambda name, jobs: 0)
     (pipeline / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
     with pytest.raises(Refusal, match="DVC has run apart and still finds them out of date"):
         parallel.main(["apart"], jobs=2)

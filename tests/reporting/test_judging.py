@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from amoc.reporting.claims import Claim, Part, judge, narrow
 from amoc.reporting.inequalities import Quantity, above, at_least, ratio, under
+from amoc.reporting.judging import Claim, Part, judge, narrow
 
 BEATS = Part("a beats b", above("t", "a", ["b"], ("x", "y")))
 LOW = Part("c is low", under("u", ("c",), ("x",), 1))
@@ -65,13 +67,34 @@ def test_a_part_that_fails_decides_whatever_else_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 2.0}})
     assert (verdict.verdict, verdict.margin) == ("does not hold", -1.0)
     assert [part.verdict for part in verdict.parts] == ["not measured", "does not hold"]
-    assert verdict.detail == "0 of 1 measured parts hold; closest is c under 1, x: c x 2"
+    assert verdict.detail == "0 of 1 measured parts hold, 1 not measured; closest is c under 1, x: c x 2"
 
 
 def test_a_part_that_holds_does_not_when_another_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 0.5}})
     assert (verdict.verdict, verdict.margin) == ("not measured", None)
-    assert verdict.detail == "1 of 1 measured parts hold; missing: a, b in t"
+    assert verdict.detail == "1 of 1 measured parts hold, 1 not measured; missing: a, b in t"
+
+
+def test_what_was_conceded_may_be_better_than_claimed():
+    """The claim holds all the same, by its other parts; but not if one of those fails or is open."""
+    conceded = replace(LOW, conceded=True)
+    higher = {"a": {"x": 5.0, "y": 5.0}, "b": {"x": 1.0, "y": 3.0}}
+    lower = {"a": higher["b"], "b": higher["a"]}
+    assert verdict_of(BEATS, conceded, t=higher, u={"c": {"x": 0.5}}).verdict == "holds"
+    verdict = verdict_of(BEATS, conceded, t=higher, u={"c": {"x": 9.0}})
+    assert (verdict.verdict, verdict.margin) == ("holds", 2.0)
+    assert [(part.verdict, part.margin) for part in verdict.parts] == [("holds", 2.0), ("better than claimed", -8.0)]
+    assert verdict.detail == (
+        "1 of 2 parts hold, 1 better than claimed; closest is a over b, y: a y 5, b y 3; "
+        "better than claimed: closest is c under 1, x: c x 9"
+    )
+    assert verdict_of(BEATS, conceded, t=lower, u={"c": {"x": 9.0}}).verdict == "does not hold"
+    assert verdict_of(BEATS, conceded, t=higher).verdict == "not measured"
+    verdict = verdict_of(BEATS, conceded, u={"c": {"x": 9.0}})
+    assert verdict.verdict == "not measured"
+    counted = "0 of 1 measured parts hold, 1 better than claimed, 1 not measured"
+    assert verdict.detail.startswith(f"{counted}; missing: a, b in t; better")
 
 
 def test_the_margin_is_in_points_if_any_part_is():

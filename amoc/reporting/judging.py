@@ -1,0 +1,157 @@
+"""Which claims hold on our numbers. A claim is the conjunction of its parts, a part the conjunction of its checks.
+
+The papers' claims themselves are in `paper_claims.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from amoc.reporting.inequalities import Check, Quantity
+
+Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row -> column -> number
+Answer = Literal["holds", "does not hold", "not measured"]
+BETTER = "better than claimed"  # of a part alone
+_NAMED = 4  # rows or numbers that a detail names before it counts the rest
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a claim says. Where a paper's words leave a bound open, the statement says which is taken."""
+
+    statement: str
+    checks: tuple[Check, ...]
+    unit: str = "points"  # of the margins: points of accuracy, unless it says otherwise
+    conceded: bool = False  # to the others: where ours is better than that, the claim does not fail
+
+    @property
+    def tables(self) -> set[str]:
+        return {quantity.table for check in self.checks for quantity in check.reads}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`key` names it in metrics.json; `source` is the paper's table, figure or section."""
+
+    key: str
+    statement: str
+    source: str
+    parts: tuple[Part, ...]
+
+    @property
+    def reads(self) -> tuple[Quantity, ...]:
+        """Every number that the verdict depends on."""
+        return tuple(dict.fromkeys(q for part in self.parts for check in part.checks for q in check.reads))
+
+
+@dataclass(frozen=True)
+class PartVerdict:
+    """`margin` is the smallest of the part's checks, positive where it holds; None if a number is missing."""
+
+    part: Part
+    verdict: Answer | Literal["better than claimed"]
+    margin: float | None
+    detail: str
+    missing: tuple[Quantity, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`margin` is the smallest of the parts measured in `unit` (points, if any part is) that are not better than
+    claimed; None if not measured."""
+
+    claim: Claim
+    verdict: Answer
+    margin: float | None
+    unit: str
+    detail: str
+    parts: tuple[PartVerdict, ...]
+
+
+def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
+    """The verdict of each claim.
+
+    A claim does not hold if one of its parts does not; if numbers are missing to another, it is not measured; otherwise
+    it holds, and so it does where a part that was conceded turns out better than claimed.
+
+    Args:
+        metrics: table -> row key -> column -> number; None and what is absent were not measured.
+    """
+    return [_judge_claim(claim, metrics) for claim in claims]
+
+
+def narrow(claims: Iterable[Claim], tables: set[str]) -> list[Claim]:
+    """The claims with only those parts that these tables can decide; a claim without such parts is left out."""
+    narrowed = (replace(claim, parts=tuple(part for part in claim.parts if part.tables <= tables)) for claim in claims)
+    return [claim for claim in narrowed if claim.parts]
+
+
+def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
+    parts = tuple(_judge_part(part, metrics) for part in claim.parts)
+    answers = [part.verdict for part in parts]
+    unit = "points" if any(part.part.unit == "points" for part in parts) else parts[0].part.unit
+    if "does not hold" in answers:
+        verdict: Answer = "does not hold"
+    else:
+        verdict = "not measured" if "not measured" in answers else "holds"
+    counted = (part for part in parts if part.verdict != BETTER and part.part.unit == unit)
+    margins = [part.margin for part in counted if part.margin is not None]
+    margin = None if verdict == "not measured" else min(margins, default=None)
+    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts)
+
+
+def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
+    """How many parts hold, unless all do; what decides: the tightest if the claim holds, each part that fails, or what
+    is missing; and what is better than claimed."""
+    if verdict == "holds":
+        deciding = [next(part.detail for part in parts if part.margin == margin)]
+    elif verdict == "does not hold":
+        deciding = [part.detail for part in parts if part.verdict == verdict]
+    else:
+        deciding = [_missing([quantity for part in parts for quantity in part.missing])]
+    better = [f"{BETTER}: {part.detail}" for part in parts if part.verdict == BETTER]
+    return "; ".join([*_counted(Counter(part.verdict for part in parts)), *deciding, *better])
+
+
+def _counted(answers: Counter[str]) -> list[str]:
+    """'3 of 4 measured parts hold, 1 better than claimed, 2 not measured'; nothing if all hold, or none is measured."""
+    unknown = answers["not measured"]
+    measured = answers.total() - unknown
+    if answers.total() == 1 or answers["holds"] == answers.total() or not measured:
+        return []
+    others = [f", {answers[answer]} {answer}" for answer in (BETTER, "not measured") if answers[answer]]
+    return [f"{answers['holds']} of {measured} {'measured ' * bool(unknown)}parts hold{''.join(others)}"]
+
+
+def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
+    numbers = {q: metrics.get(q.table, {}).get(q.row, {}).get(q.column) for check in part.checks for q in check.reads}
+    missing = tuple(quantity for quantity, number in numbers.items() if number is None)
+    if missing:
+        return PartVerdict(part, "not measured", None, _missing(missing), missing)
+    # rounded: a difference of two decimals is not exact in binary, and a bound that is just met must hold
+    margins = {check: round(check.margin(tuple(numbers[q] for q in check.reads)), 9) for check in part.checks}
+    holds = all(margin > 0 or (check.equality and margin == 0) for check, margin in margins.items())
+    closest = min(margins, key=margins.__getitem__)
+    said = [f"{q.row} {q.column} {numbers[q]:.4g}" for q in closest.reads[:_NAMED]]
+    detail = f"closest is {closest.name}: {', '.join(said)}{_rest(closest.reads)}"
+    verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
+    return PartVerdict(part, verdict, margins[closest], detail)
+
+
+def _missing(missing: Iterable[Quantity]) -> str:
+    """'missing: acl_b64, acl in table3, amoc in table4'."""
+    tables: dict[str, list[str]] = {}
+    for quantity in missing:
+        tables.setdefault(quantity.table, []).append(quantity.row)
+    texts = []
+    for table, repeated in tables.items():
+        names = list(dict.fromkeys(repeated))
+        texts.append(f"{', '.join(names[:_NAMED])}{_rest(names)} in {table}")
+    return f"missing: {', '.join(texts)}"
+
+
+def _rest(listed: Sequence) -> str:
+    return f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
