@@ -32,8 +32,11 @@ from amoc.reporting import clocks, corruption_records, records
 from stages import attack, evaluate, fingerprint, paths, pretrain
 from tests.stages import tiny
 
-# pygtrie, which DVC uses, announces a change of its own
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+pytestmark = [
+    pytest.mark.xdist_group("stages"),  # one process runs all stages, and has what they wrote
+    # pygtrie, which DVC uses, announces a change of its own
+    pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning"),
+]
 
 Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
 
@@ -108,7 +111,7 @@ class Built:
         for out in self.stages[name].outs:
             Path(out.fs_path).unlink(missing_ok=True)
         before = tiny.contents(self.folder)
-        recording = Recording(Params.load(self.folder / "params.yaml"))
+        recording = Recording(Params(tiny.settings()))  # as in params.yaml, which takes long to read
         with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Params, "load", lambda: recording)
             for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
