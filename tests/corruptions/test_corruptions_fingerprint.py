@@ -9,6 +9,8 @@ from amoc.corruptions.fingerprint import fingerprint
 from amoc.corruptions.pixels import to_pixels
 from amoc.corruptions.streams import Streams
 
+pytestmark = pytest.mark.xdist_group("corruptions_fingerprint")
+
 
 @pytest.fixture(scope="module")
 def before() -> dict:
