@@ -53,11 +53,8 @@ from tests import shipped
 from tests.import_closure import closure
 from tests.stages import tiny
 
-pytestmark = [
-    pytest.mark.xdist_group("pipeline"),  # one process resolves dvc.yaml
-    # pygtrie, which DVC uses, announces a change of its own
-    pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning"),
-]
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = {  # the code that stages other than fingerprints depend on

@@ -27,11 +27,8 @@ from amoc.reporting.records import RESULTS
 from amoc.reporting.words import radius
 from tests import shipped
 
-pytestmark = [
-    pytest.mark.xdist_group("readme"),
-    # what foolbox 3.3.4 says of itself when it is imported, which the commands' modules do
-    pytest.mark.filterwarnings("ignore:Please import .gaussian_filter.:DeprecationWarning"),
-]
+# what foolbox 3.3.4 says of itself when it is imported, which the commands' modules do
+pytestmark = pytest.mark.filterwarnings("ignore:Please import .gaussian_filter.:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

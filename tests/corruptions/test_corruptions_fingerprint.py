@@ -9,8 +9,6 @@ from amoc.corruptions.fingerprint import fingerprint
 from amoc.corruptions.pixels import to_pixels
 from amoc.corruptions.streams import Streams
 
-pytestmark = pytest.mark.xdist_group("corruptions_fingerprint")
-
 
 @pytest.fixture(scope="module")
 def before() -> dict:

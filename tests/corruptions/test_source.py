@@ -15,8 +15,6 @@ from amoc.datasets import Dataset, Images
 from amoc.refusal import Refusal
 from tests.corruptions.conftest import smooth_images
 
-pytestmark = pytest.mark.xdist_group("source")
-
 COUNT = 5
 LABELS = np.array([3, 8, 8, 0, 6])
 

@@ -20,8 +20,6 @@ import torch
 from amoc.engine.checkpoint import Checkpoint
 from amoc.refusal import Refusal
 
-pytestmark = pytest.mark.xdist_group("checkpoint")
-
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 

@@ -15,8 +15,6 @@ from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
 from amoc.settings import AutoAttack, Model
 
-pytestmark = pytest.mark.xdist_group("reduced")
-
 
 class Fixed(nn.Module):
     """Logits that are given, whatever the images; counts how many it is asked about in each precision."""

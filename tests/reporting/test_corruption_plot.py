@@ -8,8 +8,6 @@ from amoc.reporting.corruption_plot import FAMILIES, Gap, Series, draw
 from amoc.reporting.figures import INK, LOOKS, render, style
 from amoc.reporting.paper_claims import CORRUPTIONS
 
-pytestmark = pytest.mark.xdist_group("corruption_plot")
-
 ROWS = ("clean", "fog", "snow", "mean18")
 ACL = Series("acl", "acl", "ACL", {"clean": 80.0, "fog": 50.0, "snow": None, "mean18": 60.0})
 AMOC = Series("amoc", "amoc", "AMOC", {"clean": 79.0, "fog": 55.5, "snow": None, "mean18": 62.0}, hollow=True)

@@ -18,8 +18,6 @@ from amoc.reporting.dot_plot import Entry, Panel
 from amoc.reporting.figures import LOOKS, SMALL, style
 from amoc.reporting.tables import Cell, Row
 
-pytestmark = pytest.mark.xdist_group("dot_plot")
-
 PANELS = (Panel("clean", "Clean"), Panel("pgd", "PGD20"), Panel("aa", "AutoAttack"))
 
 

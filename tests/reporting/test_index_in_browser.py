@@ -15,10 +15,7 @@ from amoc.reporting.web_page import DARK, LIGHT
 from tests import shipped
 from tests.reporting.browser import Browser, browser, missing
 
-pytestmark = [
-    pytest.mark.xdist_group("index_in_browser"),
-    pytest.mark.skipif(bool(missing()), reason=f"there is no {' and no '.join(missing())}"),
-]
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"there is no {' and no '.join(missing())}")
 
 ROOT = Path(__file__).parents[2]
 WIDTHS, SCHEMES = (360, 1200), ("light", "dark")

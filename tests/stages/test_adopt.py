@@ -22,8 +22,6 @@ from stages import adopt, attack, classify, command, evaluate, paths, pretrain, 
 from tests.models import checkpoints
 from tests.stages import tiny
 
-pytestmark = pytest.mark.xdist_group("adopt")
-
 OPTIONS = {"epochs": 1000, "batch_size": 512}
 
 

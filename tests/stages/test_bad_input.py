@@ -22,8 +22,6 @@ from amoc.params import Params
 from stages import attack, classify, command, evaluate, paths, pretrain
 from tests.stages import tiny
 
-pytestmark = pytest.mark.xdist_group("bad_input")  # one process makes the project that is then spoilt
-
 PRETRAIN, EVALUATE = "pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc"
 CLASSIFY, ATTACK = "classify demo cifar10 standard", "attack demo cifar10 standard"
 ENCODER = paths.encoder("demo", "cifar10", "amoc")

@@ -20,8 +20,6 @@ from amoc.params import Params
 from stages import paths
 from tests.stages import tiny
 
-pytestmark = pytest.mark.xdist_group("kills")  # one process rehearses the stages
-
 HERE = Path(__file__).resolve().parent
 
 COMMANDS = {

@@ -26,11 +26,8 @@ from stages.pipeline import pending
 from tests import shipped
 from tests.stages import tiny
 
-pytestmark = [
-    pytest.mark.xdist_group("plan"),
-    # pygtrie, which DVC uses, announces a change of its own
-    pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning"),
-]
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 # ---------------------------------------------------------------- a pipeline of three commands
 

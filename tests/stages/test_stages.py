@@ -32,11 +32,8 @@ from amoc.reporting import clocks, corruption_records, records
 from stages import attack, evaluate, paths, pretrain
 from tests.stages import tiny
 
-pytestmark = [
-    pytest.mark.xdist_group("stages"),  # one process runs all stages, and has what they wrote
-    # pygtrie, which DVC uses, announces a change of its own
-    pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning"),
-]
+# pygtrie, which DVC uses, announces a change of its own
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
 
