@@ -27,6 +27,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """How pytest -n shares the tests out, unless --dist asks for another way."""
+    from tests.workers import Together
+
+    return Together(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(autouse=True)
 def _one_torch_thread() -> None:
     """Before each test, because code under test sets the number too. Tests without torch do not pay for its import."""

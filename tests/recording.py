@@ -6,13 +6,13 @@ they had while recording: a replay reads and writes the same memory, and knows n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 # what waits for the device, or brings something from the host: not allowed in a recording
 WAITING = {
@@ -33,7 +33,7 @@ class Recorder(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name in WAITING:
             raise AssertionError(f"{function} waits for the device, or copies from the host")
-        flat = tree_flatten((args, kwargs))[0]
+        flat = [*leaves(args), *leaves(kwargs)]
         masks = (torch.bool, torch.uint8)
         if name in ("index", "index_put", "index_put_") and any(i is not None and i.dtype in masks for i in args[1]):
             raise AssertionError(f"{function} by a mask waits for its number of elements")
@@ -49,14 +49,12 @@ class Recorder(TorchDispatchMode):
         """The operations again, each result into the place where it was. Views and what works in place need no copy."""
         with torch.no_grad():
             for function, args, kwargs, results in self.operations:
-                schema = function._schema
-                if any(result.alias_info is not None and not result.alias_info.is_write for result in schema.returns):
-                    continue  # a view: it shows what its base holds by now
+                if is_view(function):
+                    continue  # it shows what its base holds by now
                 again = function(*args, **kwargs)
-                if any(result.alias_info is not None for result in schema.returns):
-                    continue  # in place
-                places, values = tree_flatten(results)[0], tree_flatten(again)[0]
-                for place, value in zip(places, values, strict=True):
+                if is_in_place(function):
+                    continue
+                for place, value in zip(leaves(results), leaves(again), strict=True):
                     if isinstance(place, Tensor):
                         place.copy_(value)
 
@@ -71,6 +69,8 @@ class Recorder(TorchDispatchMode):
         lines: list[str] = []
 
         def told(value: Any) -> Any:
+            if isinstance(value, tuple | list):
+                return [told(item) for item in value]
             if not isinstance(value, Tensor):
                 return "generator" if isinstance(value, Generator) else value
             if memory(value) not in known and value.ndim == 0:
@@ -80,11 +80,30 @@ class Recorder(TorchDispatchMode):
             return f"{place} {value.dtype} {tuple(value.shape)} {value.stride()}"
 
         for number, (function, args, kwargs, results) in enumerate(self.operations):
-            lines.append(f"{function} {tree_map(told, args)} {tree_map(told, kwargs)}")
-            for place, result in enumerate(tree_flatten(results)[0]):
+            lines.append(f"{function} {told(args)} { {key: told(value) for key, value in kwargs.items()} }")
+            for place, result in enumerate(leaves(results)):
                 if isinstance(result, Tensor):
                     known.setdefault(memory(result), f"#{number}.{place}")
         return lines
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """What an operation is given or gives, out of its tuples, lists and dictionaries."""
+    if isinstance(tree, tuple | list | dict):
+        for branch in tree.values() if isinstance(tree, dict) else tree:
+            yield from leaves(branch)
+    else:
+        yield tree
+
+
+@cache
+def is_view(function: Callable) -> bool:
+    return any(result.alias_info is not None and not result.alias_info.is_write for result in function._schema.returns)
+
+
+@cache
+def is_in_place(function: Callable) -> bool:
+    return any(result.alias_info is not None and result.alias_info.is_write for result in function._schema.returns)
 
 
 def memory(tensor: Tensor) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import typer
+from dvc import dvcfile
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
@@ -50,6 +51,7 @@ from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.titles import GROUPS, TITLES
 from amoc.settings import METHODS, lineage
 from stages import fingerprint
+from tests import shipped
 from tests.import_closure import closure
 from tests.stages import tiny
 
@@ -78,7 +80,9 @@ class Graph:
         text = (ROOT / "params.yaml").read_text(encoding="utf-8")
         (folder / "params.yaml").write_text(re.sub(r"(?m)^profile: \w+", f"profile: {profile}", text), encoding="utf-8")
         self.profile, self.folder = profile, folder
-        with chdir(folder), Repo.init(no_scm=True) as repo:
+        with chdir(folder), Repo.init(no_scm=True) as repo, pytest.MonkeyPatch.context() as patch:
+            file = dvcfile.load_file(repo, "dvc.yaml")
+            patch.setattr(dvcfile, "load_file", lambda repo, path: file)  # else it is read anew for each report
             repo.index.check_graph()
             self.stages: dict[str, PipelineStage] = {stage.name: stage for stage in repo.index.stages}
             self.reports = {name: [stage.name for stage in repo.stage.collect(name)] for name in self._reports()}
@@ -127,7 +131,7 @@ def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_every_command_is_one_of_ours_and_names_what_exists(graph):
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
     known = set(fingerprint.BEHAVIOURS).union(*(params.runs(d) + params.networks(d) for d in DATASETS))
     for stage in graph.stages.values():
         python, flag, module, *arguments = stage.cmd.split()
@@ -156,7 +160,7 @@ def test_every_dependency_is_code_or_made_by_a_stage(graph):
 
 
 def test_every_encoder_is_evaluated_and_every_network_attacked(graph):
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
     made = set().union(*(graph.outs(stage) for stage in graph.stages.values()))
     for dataset in DATASETS:
         for kind, names in (("evaluate", params.runs(dataset)), ("attack", params.networks(dataset))):
@@ -166,7 +170,7 @@ def test_every_encoder_is_evaluated_and_every_network_attacked(graph):
 
 def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
     """A run that params.yaml has is named in dvc.yaml, in the group of its method."""
-    runs = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))["runs"]
+    runs = shipped.settings()["runs"]
     makers = {out: stage for stage in graph.stages.values() for out in graph.outs(stage)}
     for dataset, run, own in [(name, *item) for name in DATASETS for item in runs[name].items()]:
         stage = makers.get(f"models/{graph.profile}/{dataset}/{run}.safetensors")
@@ -227,7 +231,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
 
 
 def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
     for report, (file, runs) in runs_of_reports(params).items():
         stage = stage_of(graph, report)
         folder = f"results/{graph.profile}/cifar10"
@@ -244,7 +248,7 @@ def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
         folder = f"results/{graph.profile}/cifar10/corrupt/"
         found = {path for path in graph.files(stage) if path.startswith(folder)}
         assert found == {f"{folder}{name}.json" for name in names}
-        assert names <= set(Params.load(ROOT / "params.yaml").networks("cifar10"))
+        assert names <= set(shipped.params().networks("cifar10"))
 
 
 def test_all_claims_are_given_what_their_stage_depends_on(graph):
@@ -293,7 +297,7 @@ def encoders(stages: set[str]) -> set[tuple[str, str]]:
 
 def test_the_readme_tells_what_each_report_trains(graph):
     """How many encoders, and how many epochs of the paper profile."""
-    params, told = Params.load(ROOT / "params.yaml"), {}
+    params, told = shipped.params(), {}
     for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("| `reports/"):
             name, _, count, _, epochs = line.strip("| ").split(" | ")
@@ -304,7 +308,7 @@ def test_the_readme_tells_what_each_report_trains(graph):
 
 
 def test_a_report_trains_no_more_than_it_shows(graph):
-    names = runs_of_reports(Params.load(ROOT / "params.yaml"))
+    names = runs_of_reports(shipped.params())
     trained = {name: len(encoders(graph.needs(f"reports/{name}"))) for name in names}
     assert trained == {
         "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure4": 4, "figure6": 6, "figure7": 10,
@@ -336,7 +340,7 @@ def test_what_attacks_depends_on_what_the_profile_changes_of_attacks(graph):
 
 def test_every_setting_of_the_profile_is_tracked(graph):
     keys = set().union(*(tracked(stage) for stage in graph.stages.values()))
-    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = shipped.settings()
     raw["profiles"] = {graph.profile: raw["profiles"][graph.profile]}
     raw.pop("profile")  # names the stages
     leaves = {".".join(leaf) for leaf in tiny.leaves(raw)}
@@ -447,8 +451,9 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             continue
         hold(name, "its md5", digest(project / name), md5[name])
         kinds = "evaluate|attack|radii|corrupt"
-        if match := re.fullmatch(rf"results/(\w+)/(\w+)/(?:{kinds})/(\w+)(?:\.(?!clock)\w+)*\.json", name):
-            profile, dataset, key = match.groups()
+        if match := re.fullmatch(rf"results/(\w+)/(\w+)/({kinds})/(\w+)(?:\.(?!clock)\w+)*\.json", name):
+            profile, dataset, kind, key = match.groups()
+            radii = params.suite(profile, "radii") if kind == "radii" else {}
             result = read_json(project / name)
             settings = params.classifying if key in params.networks(dataset) else params.pretraining
             origin = result.get("pretrained_on", dataset)
@@ -460,7 +465,8 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
                 hold(name, f"recipe {recipe}", found, params.recipe(profile, recipe).plain())
             for measured, outcomes in result.get("measurements", {}).items():
                 for attack, outcome in outcomes.items():
-                    expected = None if attack == "clean" else params.attack(profile, attack).plain()
+                    expected = None if attack == "clean" else radii.get(attack) or params.attack(profile, attack)
+                    expected = expected and expected.plain()
                     hold(name, f"attack {attack} of {measured}", outcome["attack"], expected)
         if match := re.fullmatch(r"results/(\w+)/(\w+)/embed/(\w+)\.json", name):
             result = read_json(project / name)
@@ -495,7 +501,7 @@ def test_what_is_recorded_of_the_demo_is_whole(graph):
 def consistent(tmp_path: Path) -> Path:
     """A project with one result, as it should be."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
     outcome = {"attack": params.attack("demo", "linf_pgd20").plain()}
     result = {
         "settings": params.pretraining("demo", "cifar10", "amoc").plain(),

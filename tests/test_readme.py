@@ -25,6 +25,7 @@ from amoc.params import PROFILES, Params, merge
 from amoc.reporting import records
 from amoc.reporting.records import RESULTS
 from amoc.reporting.words import radius
+from tests import shipped
 
 # what foolbox 3.3.4 says of itself when it is imported, which the commands' modules do
 pytestmark = pytest.mark.filterwarnings("ignore:Please import .gaussian_filter.:DeprecationWarning")
@@ -61,7 +62,7 @@ LINKS = re.findall(r"\]\(([^)]+)\)", TEXT)
 
 def settings() -> dict[str, Any]:
     """params.yaml, to be changed at will."""
-    return YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return shipped.settings()
 
 
 def table(heading: str) -> list[list[str]]:
@@ -169,7 +170,7 @@ def stage(module: str, arguments: list[str], targets: set[str]) -> None:
     app = typer.Typer()
     app.command()(import_module(module).main)
     given = typer.main.get_command(app).make_context(module, arguments).params  # raises UsageError; runs nothing
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
     assert given.get("dataset", "cifar10") in datasets.NAMES  # reports take none
     if "run" in given:
         assert given["run"] in {*params.runs(given["dataset"]), *ADOPTED}
@@ -239,7 +240,7 @@ def test_runs_shown_are_accepted_and_new() -> None:
 
 
 def test_profiles_are_as_told() -> None:
-    params = Params.load(ROOT / "params.yaml")
+    params = shipped.params()
 
     def images(profile: str) -> str:
         data = params.data(profile)
@@ -343,4 +344,4 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(names["features"], encoder(names["images"]), atol=1e-2, rtol=1e-2)  # float16 weights
     assert names["fooled"].shape == (16,)
     moved = (names["adversarial"] - names["images"]).abs().max()
-    assert 0 < moved <= Params.load(ROOT / "params.yaml").epsilon("demo").linf + 1e-6
+    assert 0 < moved <= shipped.params().epsilon("demo").linf + 1e-6

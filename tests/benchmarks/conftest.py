@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amoc.params import Params
 from amoc.settings import Engine, Pretraining
+from tests import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def small() -> Callable[..., Pretraining]:
     """small(batch_size=8): AMOC as in the paper profile, of width 4, with a short bank and 2 attack steps."""
-    paper = Params.load(ROOT / "params.yaml").pretraining("paper", "cifar10", "amoc")
+    paper = shipped.params().pretraining("paper", "cifar10", "amoc")
     plain = paper.model_copy(
         update={
             "model": paper.model.model_copy(update={"width": 4}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,10 @@ def data() -> Dataset:
     return Dataset("cifar10", "cifar", test, test, 10, (0.5,) * 3, (0.2,) * 3, tuple("abcdefghij"))
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the published names and shapes; of each file only the first test images are written."""
-    folder = tmp_path / "CIFAR-10-C"
+    folder = tmp_path_factory.mktemp("published") / "CIFAR-10-C"
     folder.mkdir()
     labels = np.zeros((5, 10_000), np.uint8)
     labels[:, :COUNT] = LABELS
@@ -38,7 +39,7 @@ def published(tmp_path: Path) -> Path:
         for severity in range(5):
             for image in range(COUNT):
                 array[10_000 * severity + image, 0, 0] = (place, severity, image)
-    return tmp_path
+    return folder.parent
 
 
 def test_the_published_files_are_used_where_they_are(data, published):
@@ -64,31 +65,47 @@ def test_digits_never_have_published_files(data, published):
     assert find(replace(data, name="cifar100"), published, seed=1).kind == "regenerated"
 
 
-def shortened(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.truncate(1000)
+def saved(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
-FAULTS = {
-    "missing": (lambda folder: (folder / "fog.npy").unlink(), r"fog\.npy is missing: extract .* completely"),
-    "no labels": (lambda folder: (folder / "labels.npy").unlink(), r"labels\.npy is missing"),
-    "cut": (lambda folder: shortened(folder / "snow.npy"), r"snow\.npy is truncated"),
-    "text": (lambda folder: (folder / "fog.npy").write_text("fog"), r"fog\.npy is truncated or no NumPy file"),
-    "other labels": (
-        lambda folder: np.save(folder / "labels.npy", np.zeros(50_000, np.uint8)),
-        "other labels than the test images",
-    ),
+FAULTS = {  # which file, and what it holds if it is there
+    "missing": ("fog", None, r"fog\.npy is missing: extract .* completely"),
+    "no labels": ("labels", None, r"labels\.npy is missing"),
+    "text": ("fog", b"fog", r"fog\.npy is truncated or no NumPy file"),
+    "other labels": ("labels", saved(np.zeros(50_000, np.uint8)), "other labels than the test images"),
     "other shape": (
-        lambda folder: np.save(folder / "fog.npy", np.zeros((5, 32, 32, 3), np.uint8)),
+        "fog",
+        saved(np.zeros((5, 32, 32, 3), np.uint8)),
         r"fog\.npy holds uint8 \(5, 32, 32, 3\), the published file uint8 \(50000, 32, 32, 3\)",
     ),
-    "floats": (lambda folder: np.save(folder / "labels.npy", np.zeros(50_000)), r"labels\.npy holds float64"),
+    "floats": ("labels", saved(np.zeros(50_000)), r"labels\.npy holds float64"),
 }
 
 
-@pytest.mark.parametrize(("damage", "sentence"), FAULTS.values(), ids=FAULTS)
-def test_files_that_are_not_the_published_ones_are_refused_in_one_sentence(data, published, damage, sentence):
-    damage(published / "CIFAR-10-C")
-    with pytest.raises(Refusal, match=sentence) as refused:
-        find(data, published, seed=1)
-    assert "\n" not in str(refused.value)
+def refused(data: Dataset, published: Path, folder: Path, name: str, content: bytes | None, sentence: str) -> None:
+    """Beside links to the other published files."""
+    (folder / "CIFAR-10-C").mkdir()
+    for file in (published / "CIFAR-10-C").iterdir():
+        if file.stem != name:
+            (folder / "CIFAR-10-C" / file.name).symlink_to(file)
+    if content is not None:
+        (folder / "CIFAR-10-C" / f"{name}.npy").write_bytes(content)
+    with pytest.raises(Refusal, match=sentence) as caught:
+        find(data, folder, seed=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), FAULTS.values(), ids=FAULTS)
+def test_files_that_are_not_the_published_ones_are_refused_in_one_sentence(
+    data, published, tmp_path, name, content, sentence
+):
+    refused(data, published, tmp_path, name, content, sentence)
+
+
+def test_a_file_that_was_cut_is_refused_in_one_sentence(data, published, tmp_path):
+    with (published / "CIFAR-10-C" / "snow.npy").open("rb") as file:
+        beginning = file.read(1000)
+    refused(data, published, tmp_path, "snow", beginning, r"snow\.npy is truncated")

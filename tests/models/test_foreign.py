@@ -55,8 +55,15 @@ def assert_same_features(encoder: Encoder, state: State, scheme: str, images: Te
 # ---------------------------------------------------------------- what their network computes
 
 
-@pytest.mark.parametrize("model", [NARROW, FULL], ids=lambda model: str(model.width))
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    ("scheme", "model"),
+    [
+        *((scheme, NARROW) for scheme in SCHEMES),
+        # one layout of two norms; plain networks of full width are in the next test but one
+        *(pytest.param(scheme, FULL, marks=[pytest.mark.slow] * (scheme != "amoc")) for scheme in SCHEMES),
+    ],
+    ids=lambda value: str(value.width) if isinstance(value, Model) else value,
+)
 def test_features_are_those_of_their_network(tmp_path, generator, scheme, model):
     """In memory and from the file that we write, in both branches."""
     state = checkpoints.state(scheme, model.width)

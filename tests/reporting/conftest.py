@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from amoc.params import Params
 from amoc.reporting.corruption_records import NAMES
+from tests import shipped
 
 ATTACKS = {
     "linf_pgd20": {"kind": "pgd", "norm": "linf", "epsilon": 0.15, "images": None, "steps": 20, "relative_step": 0.1},
@@ -128,7 +128,7 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Callable[[dict],
 @pytest.fixture
 def params() -> Params:
     """The project's settings, with what these tests count on held fast."""
-    raw = YAML(typ="safe").load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+    raw = shipped.settings()
     raw["runs"] = {"cifar10": {"amoc": {"method": "amoc"}, "moco": {"method": "amoc", "variant": "ccc"}}}
     raw["classifiers"] = {
         "cifar10": {

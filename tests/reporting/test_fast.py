@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ruamel.yaml import YAML
 
-from amoc.params import PATH, Params
+from amoc.params import Params
 from amoc.reporting import fast
+from tests import shipped
 
 # percent right of 100 images on two seeds: StdEv clean and PGD20, AdEv clean and PGD20
 FIGURES = {
@@ -19,7 +19,7 @@ FIGURES = {
 @pytest.fixture
 def study_params() -> Params:
     """The project's own runs: what is compared must be what params.yaml has."""
-    return Params(YAML(typ="safe").load(PATH.read_text(encoding="utf-8")))
+    return shipped.params()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import figure5
 from amoc.reporting.paper_claims import LARGER
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 EIGHTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32)
@@ -17,7 +18,7 @@ EIGHTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32)
 
 @pytest.fixture
 def settings() -> Params:
-    return Params.load(ROOT / "params.yaml")
+    return shipped.params()
 
 
 def accuracy(at: int, eighths: int) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from amoc.params import Params
 from amoc.pretraining.variants import VARIANTS
 from amoc.reporting import table5
 from amoc.reporting.figures import COLUMN, LOOKS, Look, render
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 METHODS = ("standard", "pgd_at", "alp", "trades", "amoc", "amoc_finetuned", "moco", "acl")
@@ -118,6 +118,6 @@ print("matplotlib.pyplot" in sys.modules)
 print(*(hashlib.sha256(content).hexdigest() for content in contents))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    here = render(table5.build(Params.load(ROOT / "params.yaml"), "paper", tmp_path).draw)
+    here = render(table5.build(shipped.params(), "paper", tmp_path).draw)
     digests = [hashlib.sha256(content).hexdigest() for content in here.values()]
     assert done.stdout.split() == ["False", "False", *digests]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from amoc.params import Params
 from amoc.reporting import index, switches, table2, table7, table8
 from amoc.reporting.reports import write
 from amoc.reporting.web_page import DARK, LIGHT
+from tests import shipped
 from tests.reporting.browser import Browser, browser, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"there is no {' and no '.join(missing())}")
@@ -39,7 +39,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of reports in which nothing was measured, with their pictures, and of one that is too wide for any screen."""
-    folder, params = tmp_path_factory.mktemp("reports"), Params.load(ROOT / "params.yaml")
+    folder, params = tmp_path_factory.mktemp("reports"), shipped.params()
     for report in (
         table2.build(params, "paper"), table7.build(params, "paper"),
         table8.build(params, "paper", folder), switches.build(params, "paper", folder),

@@ -10,7 +10,7 @@ import pytest
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import precision
-from tests.test_params import FILE
+from tests import shipped
 
 # percent right of 100 images on two seeds: StdEv clean and PGD20, AdEv clean and PGD20
 FIGURES = {"amoc_float32": ((40, 20, 36, 24), (38, 23, 36, 22)), "amoc": ((41, 20, 35, 25), (35, 21, 36, 20))}
@@ -24,7 +24,7 @@ PATHS = {
 @pytest.fixture
 def params() -> Params:
     """The project's own: float32 and bfloat16 must be what params.yaml has."""
-    return Params.load(FILE)
+    return shipped.params()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from amoc.reporting import (
     v1_table5,
     v1_table6,
 )
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,9 +26,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def settings() -> Params:
     """The project's, with the demo's scale held fast."""
-    shipped = Params.load(ROOT / "params.yaml")
-    shipped.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
-    return shipped
+    project = shipped.params()
+    project.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
+    return project
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from amoc.params import Params
 from amoc.reporting import encoders, figure6, figure7
 from amoc.reporting.paper_claims import LENGTHS, MEASURES
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 SECOND_SEED = {"amoc_seed2": (40, 22, 38, 30)}
@@ -17,7 +18,7 @@ SECOND_SEED = {"amoc_seed2": (40, 22, 38, 30)}
 
 @pytest.fixture
 def settings() -> Params:
-    return Params.load(ROOT / "params.yaml")
+    return shipped.params()
 
 
 @pytest.fixture

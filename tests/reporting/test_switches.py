@@ -5,13 +5,13 @@ from __future__ import annotations
 from statistics import fmean
 
 import pytest
-from ruamel.yaml import YAML
 
-from amoc.params import PATH, PROFILES, Params
+from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import switches
 from amoc.reporting.paper_claims import MEASURES
 from amoc.reporting.statistics import blocked_deviation, least_difference
+from tests import shipped
 
 # percent right of 100 images on two seeds: StdEv clean and PGD20, AdEv clean and PGD20.
 FIGURES = {
@@ -26,7 +26,7 @@ FIGURES = {
 @pytest.fixture
 def study_params() -> Params:
     """The project's own runs: what is compared must be what params.yaml has."""
-    return Params(YAML(typ="safe").load(PATH.read_text(encoding="utf-8")))
+    return shipped.params()
 
 
 @pytest.fixture

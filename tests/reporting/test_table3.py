@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from amoc.params import Params
 from amoc.reporting import published, table3
 from amoc.reporting.paper_claims import MEASURES
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ def test_the_journals_rows_in_its_order():
 
 @pytest.mark.parametrize("key", published.numbers("table3"))
 def test_each_run_of_the_paper_profile_has_the_settings_that_the_journal_prints(key):
-    settings = Params.load(ROOT / "params.yaml").pretraining("paper", "cifar10", key)
+    settings = shipped.params().pretraining("paper", "cifar10", key)
     printed = published.numbers("table3")[key]
     assert (settings.epochs, settings.batch_size) == (printed["epochs"], printed["batch_size"])
     assert settings.seed == 1
@@ -31,7 +31,7 @@ def test_each_run_of_the_paper_profile_has_the_settings_that_the_journal_prints(
 
 def test_every_number_reaches_its_cell(made, save, tmp_path):
     """Four numbers per run that no other has."""
-    params, expected = Params.load(ROOT / "params.yaml"), {}
+    params, expected = shipped.params(), {}
     for at, run in enumerate(table3.TABLE.runs):
         numbers = (4 * at + 1, 4 * at + 2, 4 * at + 3, 4 * at + 4)
         seed = 2 if run.endswith("_seed2") else 1

@@ -10,6 +10,7 @@ import pytest
 
 from amoc.params import Params
 from amoc.reporting import clocks, published, table4
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 MACHINE = {"device": "a GPU", "threads": 2, "torch": "2.11.0", "python": "3.11.7", "precision": "bfloat16"}
@@ -19,9 +20,9 @@ SECONDS = {"acl_b256": 40.0, "acl": 42.0, "acl_long": 41.0, "amoc_b64": 50.0, "a
 @pytest.fixture
 def settings() -> Params:
     """The project's, with the demo's scale held fast."""
-    shipped = Params.load(ROOT / "params.yaml")
-    shipped.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
-    return shipped
+    project = shipped.params()
+    project.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
+    return project
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from amoc.params import Params
 from amoc.pretraining.variants import VARIANTS
 from amoc.reporting import published, table8
 from amoc.reporting.paper_claims import MEASURES
+from tests import shipped
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def settings() -> Params:
     """The project's, with the demo's scale held fast."""
-    shipped = Params.load(ROOT / "params.yaml")
-    shipped.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
-    return shipped
+    project = shipped.params()
+    project.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
+    return project
 
 
 def test_it_has_every_variant_and_the_preprints(settings):

@@ -120,7 +120,7 @@ SETTINGS = {
     "branch": (put("pretrain", "amoc", "branch", value="both"), 'pretrain.amoc.branch is "both".*auto, clean or adv'),
     "probe": (put("attacked_probe", value="finetune"), 'attacked_probe is "finetune".*stdev, adev'),
     "encoder": (put("classifiers", "cifar10", "standard", "encoder", value="byol"), 'encoder is "byol".*moco, acl'),
-    "not YAML": (write("params.yaml", "profile: [demo"), "params.yaml line 1 is not valid YAML"),
+    "not YAML": (write("params.yaml", "profile: ]"), "params.yaml line 1 is not valid YAML"),
     "no file": (lambda: Path("params.yaml").unlink(), "params.yaml is missing.*folder"),
 }
 

@@ -23,6 +23,7 @@ from amoc.settings import Data
 from stages import classify, command, evaluate, paths, plan, pretrain
 from stages.estimate import size, sizes, work
 from stages.pipeline import pending
+from tests import shipped
 from tests.stages import tiny
 
 # pygtrie, which DVC uses, announces a change of its own
@@ -205,7 +206,7 @@ def test_the_cost_is_what_the_stage_announces(finished, monkeypatch, words):
 
 
 def test_a_stage_that_trains_has_the_precision_of_its_run():
-    params = Params.load(tiny.ROOT / "params.yaml")
+    params = shipped.params()
     for words, precision in (
         ("pretrain small cifar10 amoc", "bfloat16"), ("pretrain small cifar10 amoc_float32", "float32"),
         ("classify small cifar10 trades", "bfloat16"), ("evaluate small cifar10 amoc", "float32"),
@@ -215,7 +216,7 @@ def test_a_stage_that_trains_has_the_precision_of_its_run():
 
 @pytest.mark.parametrize("words", ["python -m stages.report table5 demo", "python -m stages.data demo cifar10", "make"])
 def test_what_neither_trains_nor_attacks_is_not_counted(words):
-    assert work(Params.load(tiny.ROOT / "params.yaml"), words) is None
+    assert work(shipped.params(), words) is None
 
 
 @pytest.mark.parametrize("source", ["digits", "cifar"])
@@ -223,7 +224,7 @@ def test_a_source_has_so_many_images(source, request, tmp_path):
     folder = request.getfixturevalue("cifar_dir") if source == "cifar" else None
     profile = {"digits": "demo", "cifar": "paper"}[source]
     data = datasets.build("cifar10", Data(source=source, train=None, test=None), folder, tmp_path)
-    params = Params.load(tiny.ROOT / "params.yaml")
+    params = shipped.params()
     there = sizes(params, profile, "cifar10")
     assert (there.train, there.test) == (len(data.train.labels), len(data.test.labels))
     assert data.train.pixels.shape[1:] == (there.side, there.side, 3)
@@ -238,7 +239,7 @@ def assert_close(path: Path, estimated: int) -> None:
 
 
 def test_the_size_of_weights_is_that_of_their_file(tmp_path):
-    params = Params.load(tiny.ROOT / "params.yaml")
+    params = shipped.params()
     encoder = Encoder("resnet18", params.model("demo").width, (0.5,) * 3, (0.5,) * 3)
     save_encoder(path := tmp_path / "encoder.safetensors", encoder, {})
     assert path.stat().st_size > 1_000_000
@@ -254,7 +255,7 @@ def test_the_size_of_weights_is_that_of_their_file(tmp_path):
 
 
 def test_on_another_data_set_an_encoder_costs_what_that_has_images_and_classes():
-    params = Params.load(tiny.ROOT / "params.yaml")
+    params = shipped.params()
     for profile, classes in (("demo", 20), ("paper", 100)):
         away = f"python -m stages.evaluate {profile} cifar10 amoc --on cifar100"
         own = f"python -m stages.evaluate {profile} cifar100 amoc"
@@ -265,7 +266,7 @@ def test_on_another_data_set_an_encoder_costs_what_that_has_images_and_classes()
 
 
 def test_heads_and_the_network_of_a_protocol_differ_in_size():
-    params = Params.load(tiny.ROOT / "params.yaml")
+    params = shipped.params()
     words = "python -m stages.evaluate demo cifar10 amoc --protocols peers"
     files = [paths.heads("demo", "cifar10", "amoc.peers"), paths.classifier("demo", "cifar10", "amoc.peers.aff")]
     heads, network = (size(params, words, str(file)) for file in files)

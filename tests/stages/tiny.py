@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from amoc import datasets
 from amoc.settings import Data
 from stages import paths
+from tests import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +19,7 @@ Raw = dict[str, Any]
 
 def settings() -> Raw:
     """The project's params.yaml with six encoders, two whole networks and a tiny profile `demo`."""
-    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = shipped.settings()
     runs, networks = raw["runs"]["cifar10"], raw["classifiers"]["cifar10"]
     raw["runs"]["cifar10"] = {name: runs[name] for name in ("amoc", "moco", "acl", "amoc_half", "amoc_float32")}
     runs["amoc_half"]["engine"] = {"threads": 1}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.workers import ROOT, Together, makes_something_once
+
+MODULES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
+ONE_BY_ONE = "tests/pretraining/test_bank.py"
+
+
+def workload(*nodeids: str) -> list[list[str]]:
+    """What is sent as a whole, in the order in which it is sent."""
+    found: dict[str, list[str]] = {}
+    for nodeid in nodeids:
+        found.setdefault(Together._split_scope(None, nodeid), []).append(nodeid)
+    return list(found.values())
+
+
+def test_a_module_that_makes_something_once_is_kept_together():
+    stages = ["tests/stages/test_stages.py::test_one[a::b]", "tests/stages/test_stages.py::test_other"]
+    others = [f"{ONE_BY_ONE}::test_one", f"{ONE_BY_ONE}::test_other"]
+    assert workload(stages[0], others[0], stages[1], others[1]) == [stages, [others[0]], [others[1]]]
+
+
+def test_it_is_found_by_its_fixture():
+    together = [module for module in MODULES if makes_something_once(module)]
+    assert 10 < len(together) < len(MODULES) / 2
+    assert {"tests/test_pipeline.py", "tests/stages/test_stages.py", "tests/stages/test_kills.py"} <= {*together}
+
+
+@pytest.mark.parametrize(("way", "expected"), [("load", Together), ("loadfile", type(None))])
+def test_pytest_asks_for_it_unless_another_way_is_chosen(request, monkeypatch, way, expected):
+    """`load` is what -n means by itself."""
+    config = request.config
+    monkeypatch.setattr(config.option, "dist", way)
+    monkeypatch.setattr(config.option, "tx", ["popen"])
+    assert type(config.hook.pytest_xdist_make_scheduler(config=config, log=None)) is expected
