@@ -67,8 +67,8 @@ def draw(title: str, subtitle: str, rows: Sequence[str], series: Sequence[Series
     figure, page = sheet(height, title, subtitle)
     for number, one in enumerate(series):
         y = _TITLE + _KEY * (number + 0.5)
-        page.plot(left, y, **_look(one))
-        page.text(left + 0.09, y, one.name, va="center_baseline", size=SMALL)
+        page.plot(_FAMILY + 0.04, y, **_look(one))
+        page.text(_FAMILY + 0.13, y, one.name, va="center_baseline", size=SMALL)
     for place, gap in enumerate(gaps, start=1):
         for line, words in enumerate(reversed(gap.heading)):
             y = top - 0.06 - 0.11 * line

@@ -7,16 +7,19 @@ import itertools
 import struct
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from amoc.pretraining.variants import VARIANTS
 from amoc.reporting import table5
-from amoc.reporting.figures import COLUMN, LOOKS, Look, render
+from amoc.reporting.figures import COLUMN, LOOKS, Look, render, style
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +124,23 @@ print(*(hashlib.sha256(content).hexdigest() for content in contents))
     here = render(table5.build(shipped.params(), "paper", tmp_path).draw)
     digests = [hashlib.sha256(content).hexdigest() for content in here.values()]
     assert done.stdout.split() == ["False", "False", *digests]
+
+
+RECORDED = sorted(path.parts[-3:-1] for path in (ROOT / "reports").glob("*/*/*.svg"))
+
+
+@pytest.mark.parametrize(("name", "profile"), RECORDED)
+def test_nothing_is_written_beyond_the_edge_of_a_recorded_picture(monkeypatch, name, profile):
+    """The names of runs are as long as their settings make them."""
+    monkeypatch.chdir(ROOT)
+    draw = import_module(f"amoc.reporting.{name}").build(shipped.params(), profile).draw
+    with style():
+        figure = draw()
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        scales = {label for axes in figure.axes for label in axes.xaxis.get_ticklabels() + axes.yaxis.get_ticklabels()}
+        for text in {*figure.findobj(Text)} - scales:  # of those labels matplotlib draws what is in range
+            if text.get_visible() and text.get_text().strip():
+                box = text.get_window_extent(renderer)
+                assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1, text.get_text()
+                assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, text.get_text()
