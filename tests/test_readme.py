@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from amoc import datasets
 from amoc.params import PROFILES, Params, merge
 from amoc.reporting import records
+from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import RESULTS
 from amoc.reporting.words import radius
 from tests import shipped
@@ -303,17 +304,27 @@ def test_numbers_of_the_small_profile_are_those_recorded() -> None:
         assert shown == [f"{outcome.exact:.1f}" for outcome in expected]
 
 
+def recorded(path: str) -> list[str]:
+    """Lines that git would commit now: on another machine, `make demo` writes slightly other numbers over them."""
+    found = subprocess.run(["git", "show", f":{path}"], cwd=ROOT, capture_output=True, encoding="utf-8")
+    if found.returncode:
+        pytest.skip(f"git has no {path} to compare with")
+    return found.stdout.splitlines()
+
+
 def test_table_shown_is_the_recorded_one() -> None:
-    """The one that git would commit now: on another machine, `make demo` writes slightly other numbers over it."""
-    recorded = subprocess.run(
-        ["git", "show", ":reports/table5/demo/table5.md"], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    if recorded.returncode:
-        pytest.skip("git has no reports/table5/demo/table5.md to compare with")
     shown = README.split("<!-- table5:begin -->")[1].split("<!-- table5:end -->")[0]
     lines = [line for line in shown.splitlines() if line.strip()]
     assert sum(line.startswith("|") for line in lines) >= 8  # a heading, a rule, six models
-    assert set(lines) <= set(recorded.stdout.splitlines())
+    assert set(lines) <= set(recorded("reports/table5/demo/table5.md"))
+
+
+def test_verdicts_shown_are_the_recorded_ones() -> None:
+    shown = README.split("<!-- claims:begin -->")[1].split("<!-- claims:end -->")[0].strip().splitlines()
+    page, claims = ([[cell.strip() for cell in line.split("|")[1:3]] for line in lines]
+                    for lines in (recorded("reports/all_claims/demo/all_claims.md"), shown[2:]))  # fmt: skip
+    assert claims == [row for row in page if row and row[0][:1].isdigit()]
+    assert len(claims) == len(CLAIMS)
 
 
 # ---------------------------------------------------------------- Python
