@@ -19,7 +19,6 @@ import torch
 import typer
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
-from ruamel.yaml import YAML
 
 from amoc import datasets
 from amoc.augment import to_float
@@ -31,6 +30,7 @@ from amoc.pretraining import numerics
 from amoc.refusal import Refusal
 from amoc.reporting import checked, clocks, corruption_records, records
 from stages import attack, evaluate, paths, pretrain
+from tests import shipped
 from tests.stages import tiny
 
 # pygtrie, which DVC uses, announces a change of its own
@@ -78,13 +78,13 @@ RESULTS = [
 
 def whole(raw: tiny.Raw) -> None:
     """With what else the reports need to read all that they can: a network of CIFAR-100, and one of the preprint."""
-    shipped = YAML(typ="safe").load((tiny.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings = shipped.settings()
     for section, dataset, name in (
         ("runs", "cifar10", "acc_long"),
         ("classifiers", "cifar10", "acc_long_finetuned_v1"),
         ("classifiers", "cifar100", "standard"),
     ):
-        raw[section][dataset][name] = shipped[section][dataset][name]
+        raw[section][dataset][name] = settings[section][dataset][name]
 
 
 class Recording:
@@ -125,7 +125,7 @@ class Built:
         for out in self.stages[name].outs:
             Path(out.fs_path).unlink(missing_ok=True)
         before = tiny.contents(self.folder)
-        recording = Recording(Params(tiny.settings()))  # as in params.yaml, which takes long to read
+        recording = Recording(Params(read_json(self.folder / "params.yaml")))  # which is JSON: read in no time
         with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Params, "load", lambda: recording)
             for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
