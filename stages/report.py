@@ -18,8 +18,8 @@ Name = Literal["index", *TITLES]
 def main(name: Annotated[Name, typer.Argument(help="The report.")], profile: command.ProfileArgument) -> None:
     """Make a report from small results: <name>.md, <name>.csv, metrics.json; if it has a picture, .svg and .png.
 
-    `claims` and `all_claims` are made from the numbers of other reports of the profile, `index` from the reports
-    themselves, those that are there; it has <name>.html too.
+    `claims` is made from the numbers of other reports of the profile, `index` from the reports themselves, those that
+    are there; it has <name>.html too.
 
     Needs no weights, no images and no GPU.
     """

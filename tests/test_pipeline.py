@@ -24,9 +24,7 @@ from ruamel.yaml import YAML
 from amoc.engine.files import digest, read_json, write_json
 from amoc.params import DATASETS, PROFILES, Params
 from amoc.reporting import (
-    all_claims,
     claims,
-    claims_report,
     corruptions,
     fast,
     figure2,
@@ -34,6 +32,7 @@ from amoc.reporting import (
     figure4,
     figure6,
     figure7,
+    floors,
     index,
     peers,
     precision,
@@ -225,8 +224,7 @@ def runs_of_reports(params: Params) -> dict[str, tuple[str, set[str]]]:
         "precision": ("evaluate/{}.json", set(precision.STUDY.runs)),
         "switches": ("evaluate/{}.json", set(switches.STUDY.runs)),
         "peers": ("evaluate/{}.peers.json", set(peers.TABLE.runs)),
-        "claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
-        "all_claims": ("evaluate/{}.json", set(claims_report.ENCODERS)),
+        "floors": ("evaluate/{}.json", set(floors.ENCODERS)),
     }
 
 
@@ -251,14 +249,12 @@ def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
         assert names <= set(shipped.params().networks("cifar10"))
 
 
-def test_all_claims_are_given_what_their_stage_depends_on(graph):
-    """Every report that a claim reads; the cheap page is given Table 5."""
+def test_claims_depend_on_every_report_that_one_of_them_reads_and_floors_on_table5(graph):
     read = {table for claim in CLAIMS for part in claim.parts for table in part.tables}
-    for page, expected in ((claims.PAGE, {"table5"}), (all_claims.PAGE, read)):
-        assert set(page.given) == expected
-        stage = stage_of(graph, page.name)
-        files = {f"reports/{report}/{graph.profile}/metrics.json" for report in page.given}
-        assert {path for path in graph.files(stage) if path.startswith("reports/")} == files
+    assert set(claims.READS) == read
+    for name, given in (("claims", read), ("floors", {"table5"})):
+        files = {f"reports/{report}/{graph.profile}/metrics.json" for report in given}
+        assert {path for path in graph.files(stage_of(graph, name)) if path.startswith("reports/")} == files
 
 
 def test_the_index_has_every_report_and_depends_on_its_page_and_picture(graph):
@@ -313,7 +309,7 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     assert trained == {
         "table3": 13, "table4": 5, "table8": 9, "figure2": 4, "figure3": 15, "figure4": 4, "figure6": 6, "figure7": 10,
         "v1_table4": 3, "v1_table6": 5, "fast": 14, "precision": 4, "switches": 18, "peers": 6,
-        "claims": 4, "all_claims": 45,
+        "floors": 4,
     }  # fmt: skip
     assert encoders(graph.needs("reports/table5")) == {("cifar10", "amoc")}
     assert encoders(graph.needs("reports/table6")) == {("cifar100", "amoc")}

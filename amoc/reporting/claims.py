@@ -1,9 +1,32 @@
-"""The claims that Table 5 can judge, and the floors of the profile, which can so be checked within minutes."""
+"""The verdict on each of the papers' claims, from every report that one of them reads."""
 
 from __future__ import annotations
 
-from amoc.reporting.claims_report import Judgement
+from pathlib import Path
 
-PAGE = Judgement("claims", ("table5",))
+from amoc.params import Params
+from amoc.reporting import reports, verdicts, words
+from amoc.reporting.judging import judge
+from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting.reports import Report, page
 
-build = PAGE.build
+NAME = "claims"
+DATASET = "cifar10"
+READS = tuple(dict.fromkeys(quantity.table for claim in CLAIMS for quantity in claim.reads))  # names of reports
+
+
+def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Report:
+    """Judge the claims on the metrics.json of the reports that they read.
+
+    Raises:
+        Refusal: a file is missing in the demo, or broken.
+    """
+    judged = judge(CLAIMS, {name: reports.read_metrics(name, profile, written) for name in READS})
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        f"# Claims of the papers: {verdicts.count(judged)}",
+        verdicts.markdown(judged, "Claim"),
+    )
+    return Report(
+        NAME, profile, text, verdicts.csv(judged), {**verdicts.metrics(judged), "claims": verdicts.counts(judged)}
+    )

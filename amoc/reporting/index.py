@@ -29,6 +29,8 @@ _DEEPER = 2  # levels: above a report's headings are the page's own and its grou
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _ANSWERS = {1: "hold", 0: "do not hold", None: "not measured"}  # in the metrics.json of a page of claims
 
+ASKED = {"claims": lambda _: CLAIMS, "floors": floors}  # the pages of verdicts: profile -> what each judges
+
 Answers = Mapping[str, float | None]  # key of a claim or floor -> 1: it holds, 0: it does not, None: not measured
 
 
@@ -42,15 +44,6 @@ class Made:
     body: str
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What the page of claims says that has most of them."""
-
-    name: str
-    claims: Answers
-    floors: Answers
-
-
 def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Report:
     """Read the pages and pictures of the profile's reports, those that are there.
 
@@ -58,7 +51,7 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
         Refusal: one of them is broken, or lacks its picture.
     """
     made = {name: found for name in TITLES if (found := read(name, profile, written)) is not None}
-    judged = judgement(profile, made, written)
+    judged = {name: answers(name, profile, written) for name in ASKED if name in made}
     first, title = words.stands_in(params, profile, DATASET), f"AMOC: all results of the profile {profile}"
     groups = {group: [made[name] for name in names if name in made] for group, names in GROUPS.items()}
     groups = {group: there for group, there in groups.items() if there}
@@ -96,43 +89,36 @@ def read(name: str, profile: str, written: Path = reports.REPORTS) -> Made | Non
     return Made(name, heading, first.strip("\n"), body.strip("\n"))
 
 
-def judgement(profile: str, made: Collection[str], written: Path = reports.REPORTS) -> Judged | None:
-    """From the metrics.json of the page of claims that reads most, of those that were made; None if none was.
+def answers(name: str, profile: str, written: Path = reports.REPORTS) -> Answers:
+    """What the page of claims or of floors says of each.
 
     Raises:
         Refusal: the file is missing or broken.
     """
-    for name in GROUPS["Claims"]:
-        if name in made:
-            numbers = reports.read_metrics(name, profile, written)
-            claims, grounds = (
-                {each.key: numbers.get(each.key, {}).get("holds") for each in every}
-                for every in (CLAIMS, floors(profile))
-            )
-            return Judged(name, claims, grounds)
-    return None
+    numbers = reports.read_metrics(name, profile, written)
+    return {each.key: numbers.get(each.key, {}).get("holds") for each in ASKED[name](profile)}
 
 
 # ---------------------------------------------------------------- what the page says itself
 
 
-def _summary(profile: str, made: Mapping[str, Made], judged: Judged | None) -> str:
-    """How many reports there are, how many claims hold, and which of those that were measured."""
+def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answers]) -> str:
+    """How many reports there are, how many claims and floors hold, and which claims of those that were measured."""
     there = f"Reports made in this profile: {len(made)} of {len(TITLES)}."
-    if judged is None:
-        return f"{there} No claim has been judged: `{_command('claims', profile)}` does that."
+    counted = [f"- {TITLES[name].split(':')[0]}: {_counted(answers)}" for name, answers in judged.items() if answers]
+    if "claims" not in judged:
+        unknown = f"No claim has been judged: `{_command('claims', profile)}` does that."
+        return page(f"{there} {unknown}", "\n".join(counted)).strip()
     listed = [
         f"  - Claim {claim.key.removeprefix('claim')} {'holds' if answer else 'does not hold'}: {claim.statement}"
         for claim in CLAIMS
-        if (answer := judged.claims[claim.key]) is not None
+        if (answer := judged["claims"][claim.key]) is not None
     ]
-    every = (f"- Claims of the papers: {_counted(judged.claims)}", *listed)
-    every += (f"- Floors of the profile: {_counted(judged.floors)}",) if judged.floors else ()
     read = (
         "Every part of a claim has to hold, or what it concedes to be better than claimed: [the page of "
-        f"claims](#{judged.name}) says which do, and by how much."
+        "claims](#claims) says which do, and by how much."
     )
-    return page(there, "\n".join(every), read).strip()
+    return page(there, "\n".join((counted[0], *listed, *counted[1:])), read).strip()
 
 
 def _contents(groups: Mapping[str, list[Made]], absent: bool) -> str:
@@ -172,11 +158,10 @@ def _counted(answers: Answers) -> str:
     return ", ".join(f"{count} {answer}" for answer, count in _counts(answers).items())
 
 
-def _metrics(made: Collection[str], judged: Judged | None) -> dict[str, dict[str, float | None]]:
+def _metrics(made: Collection[str], judged: Mapping[str, Answers]) -> dict[str, dict[str, float | None]]:
     numbers: dict[str, dict[str, float | None]] = {"reports": {"made": len(made), "not_made": len(TITLES) - len(made)}}
-    if judged is not None:
-        for key, answers in (("claims", judged.claims), ("floors", judged.floors)):
-            numbers[key] = {answer.replace(" ", "_"): count for answer, count in _counts(answers).items()}
+    for name, each in judged.items():
+        numbers[name] = {answer.replace(" ", "_"): count for answer, count in _counts(each).items()}
     return numbers
 
 

@@ -40,6 +40,7 @@ class Claim:
     statement: str
     source: str
     parts: tuple[Part, ...]
+    whole: bool = True  # false once it was narrowed to some of its parts
 
     @property
     def reads(self) -> tuple[Quantity, ...]:
@@ -60,8 +61,8 @@ class PartVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`margin` is the smallest of the parts measured in `unit` (points, if any part is) that are not better than
-    claimed; None if not measured."""
+    """`margin` is the smallest of the parts that decide: of those that fail, else of all that are not better than
+    claimed; among them of those in `unit`, points if any is. None if not measured."""
 
     claim: Claim
     verdict: Answer
@@ -85,20 +86,21 @@ def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
 
 def narrow(claims: Iterable[Claim], tables: set[str]) -> list[Claim]:
     """The claims with only those parts that these tables can decide; a claim without such parts is left out."""
-    narrowed = (replace(claim, parts=tuple(part for part in claim.parts if part.tables <= tables)) for claim in claims)
-    return [claim for claim in narrowed if claim.parts]
+    chosen = ((claim, tuple(part for part in claim.parts if part.tables <= tables)) for claim in claims)
+    return [replace(claim, parts=parts, whole=parts == claim.parts) for claim, parts in chosen if parts]
 
 
 def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
     parts = tuple(_judge_part(part, metrics) for part in claim.parts)
     answers = [part.verdict for part in parts]
-    unit = "points" if any(part.part.unit == "points" for part in parts) else parts[0].part.unit
     if "does not hold" in answers:
         verdict: Answer = "does not hold"
     else:
         verdict = "not measured" if "not measured" in answers else "holds"
-    counted = (part for part in parts if part.verdict != BETTER and part.part.unit == unit)
-    margins = [part.margin for part in counted if part.margin is not None]
+    deciding = [part for part in parts if part.verdict == verdict]
+    units = [part.part.unit for part in deciding]
+    unit = "points" if "points" in units or not units else units[0]
+    margins = [part.margin for part in deciding if part.margin is not None and part.part.unit == unit]
     margin = None if verdict == "not measured" else min(margins, default=None)
     return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts)
 
@@ -136,8 +138,9 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
     holds = all(margin > 0 or (check.equality and margin == 0) for check, margin in margins.items())
     closest = min(margins, key=margins.__getitem__)
     said = [f"{q.row} {q.column} {numbers[q]:.4g}" for q in closest.reads[:_NAMED]]
-    detail = f"closest is {closest.name}: {', '.join(said)}{_rest(closest.reads)}"
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
+    how = "fails most at" if verdict == "does not hold" else "closest is"
+    detail = f"{how} {closest.name}: {', '.join(said)}{_rest(closest.reads)}"
     return PartVerdict(part, verdict, margins[closest], detail)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 GROUPS = {  # group -> report -> title
     "Claims": {
-        "all_claims": "Claims of the papers, by every report that one of them reads",
-        "claims": "Claims that Table 5 can judge, and the floors of the profile",
+        "claims": "Claims of the papers",
+        "floors": "Floors of the profile: whether it is above chance",
     },
     "The journal": {
         "table2": "Table 2: attacks",

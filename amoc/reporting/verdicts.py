@@ -75,8 +75,10 @@ def _table(verdicts: Sequence[Verdict], corner: str, columns: tuple[Column, ...]
 
 def _cells(verdict: Verdict | PartVerdict, unit: str) -> dict[str, Cell]:
     margin = verdict.margin
+    partly = isinstance(verdict, Verdict) and not verdict.claim.whole
+    so_far = " so far" if partly and verdict.verdict == "holds" else ""
     return {
-        "verdict": Cell(verdict.verdict),
+        "verdict": Cell(f"{verdict.verdict}{so_far}"),
         "margin": Cell(margin, missing="", shown=None if margin is None else f"{margin:+.{_DIGITS.get(unit, 3)}f}"),
         "unit": Cell(unit if margin is not None else ""),
         "detail": Cell(verdict.detail),

@@ -80,7 +80,7 @@ def test_what_was_not_made_is_listed_with_its_command(params, reports):
     assert "| `dvc repro reports/table3` " in demo and "`dvc repro reports/table5`" not in demo
     small = index.build(params, "small", reports("table5", TABLE5, "small", svg=SVG)).markdown
     assert "| `python -m stages.report table3 small` " in small
-    assert "| `python -m stages.report all_claims small` " in small
+    assert "| `python -m stages.report claims small` " in small
 
 
 def test_a_report_stands_under_its_heading_with_its_files_from_there(params, reports):
@@ -142,26 +142,29 @@ def test_of_a_large_drawing_the_pixels_are_shown(params, reports):
         index.build(params, "demo", written)
 
 
-@pytest.mark.parametrize("first", ["claims", "all_claims"])
-def test_claims_come_first_from_the_page_that_reads_most(params, reports, first):
-    reports("claims", "# Claims of one table\n", metrics=judged({"claim1", "floor_amoc_seed1"}, {"claim9"}))
+@pytest.mark.parametrize("page", ["claims", "floors"])
+def test_claims_and_floors_come_first_where_they_were_judged(params, reports, page):
     written = reports("table5", TABLE5, svg=SVG)
-    if first == "all_claims":
-        reports("all_claims", "# All claims\n", metrics=judged({"claim1", "claim2"}, {"claim9"}))
+    if page == "claims":
+        reports("claims", "# Claims\n", metrics=judged({"claim1", "claim2"}, {"claim9"}))
+    reports("floors", "# Floors\n", metrics=judged({"floor_amoc_seed1"}, set()))
     report = index.build(params, "demo", written)
-    holding = {"claims": 1, "all_claims": 2}[first]
-    unknown = len(CLAIMS) - holding - 1
     summary = report.markdown.split("## Summary\n")[1].split("\n## ")[0]
-    assert f"- Claims of the papers: {holding} hold, 1 do not hold, {unknown} not measured\n" in summary
+    grounds = len(floors("demo"))
+    assert f"- Floors of the profile: 1 hold, 0 do not hold, {grounds - 1} not measured" in summary
+    assert report.metrics["floors"] == {"hold": 1, "do_not_hold": 0, "not_measured": grounds - 1}
+    assert summary.strip() in report.shown and "Table 5" not in report.shown
+    if page == "floors":
+        assert "No claim has been judged: `dvc repro reports/claims` does that." in summary
+        assert "claims" not in report.metrics
+        return
+    unknown = len(CLAIMS) - 3
+    assert f"- Claims of the papers: 2 hold, 1 do not hold, {unknown} not measured\n" in summary
     assert "  - Claim 1 holds: At equal batch and epochs AMOC beats ACL\n" in summary
     assert "  - Claim 9 does not hold: " in summary and "Claim 3 " not in summary
-    assert f"[the page of claims](#{first})" in summary
-    grounds = len(floors("demo"))
-    measured = 1 if first == "claims" else 0
-    assert f"- Floors of the profile: {measured} hold, 0 do not hold, {grounds - measured} not measured\n" in summary
-    assert report.metrics["claims"] == {"hold": holding, "do_not_hold": 1, "not_measured": unknown}
+    assert "[the page of claims](#claims)" in summary
+    assert report.metrics["claims"] == {"hold": 2, "do_not_hold": 1, "not_measured": unknown}
     assert report.html.index("Claims of the papers: ") < report.html.index("<nav")
-    assert summary.strip() in report.shown and "Table 5" not in report.shown
 
 
 def test_the_same_reports_give_the_same_bytes_and_others_do_not(params, reports, tmp_path):

@@ -67,7 +67,7 @@ def test_a_part_that_fails_decides_whatever_else_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 2.0}})
     assert (verdict.verdict, verdict.margin) == ("does not hold", -1.0)
     assert [part.verdict for part in verdict.parts] == ["not measured", "does not hold"]
-    assert verdict.detail == "0 of 1 measured parts hold, 1 not measured; closest is c under 1, x: c x 2"
+    assert verdict.detail == "0 of 1 measured parts hold, 1 not measured; fails most at c under 1, x: c x 2"
 
 
 def test_a_part_that_holds_does_not_when_another_is_missing():
@@ -104,10 +104,16 @@ def test_the_margin_is_in_points_if_any_part_is():
     assert (alone.margin, alone.unit) == (pytest.approx(0.2), "ratio")
 
 
+def test_of_a_claim_that_does_not_hold_the_margin_is_of_a_part_that_fails():
+    numbers = {"a": {"x": 5.0, "y": 5.0, "s": 3.0}, "b": {"x": 1.0, "y": 1.0, "s": 1.0}}
+    verdict = verdict_of(CHEAP, BEATS, t=numbers)
+    assert (verdict.verdict, verdict.margin, verdict.unit) == ("does not hold", pytest.approx(-1.75), "ratio")
+
+
 def test_narrow_keeps_the_parts_that_the_tables_decide():
     claims = [Claim("claim1", "both", "", (BEATS, LOW)), Claim("claim2", "other", "", (LOW,))]
     (narrowed,) = narrow(claims, {"t"})
-    assert (narrowed.key, narrowed.parts) == ("claim1", (BEATS,))
+    assert (narrowed.key, narrowed.parts, narrowed.whole) == ("claim1", (BEATS,), False)
     assert narrow(claims, {"t", "u"}) == claims
 
 

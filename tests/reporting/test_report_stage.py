@@ -132,7 +132,8 @@ def test_a_report_is_written_and_printed(run, tiny_project, name):
         (["figure3", "demo"], "evaluate/moco.json is missing"),
         (["peers", "demo"], "evaluate/moco.peers.json is missing"),
         (["transfer", "demo"], "cifar10/evaluate/amoc.json is missing"),
-        (["claims", "demo"], "evaluate/amoc.json is missing"),
+        (["floors", "demo"], "evaluate/amoc.json is missing"),
+        (["claims", "demo"], "table3/demo/metrics.json is missing: `python -m stages.report table3 demo` makes it"),
     ],
 )
 def test_what_the_user_can_mend_is_one_sentence(run, tiny_project, arguments, sentence):

@@ -6,7 +6,7 @@ import pytest
 
 from amoc.reporting import verdicts
 from amoc.reporting.inequalities import Quantity, above, ratio
-from amoc.reporting.judging import Claim, Part, judge
+from amoc.reporting.judging import Claim, Part, judge, narrow
 
 
 @pytest.fixture
@@ -34,10 +34,20 @@ def test_markdown_to_the_letter(judged):
 | - 0.5 to 2                    | holds         | +0.500 | ratio  |
 
 - 1. A beats B: closest is a over b, clean: a clean 75, b clean 70.5
-- 2. B beats A: closest is b over a, clean: b clean 70.5, a clean 75
+- 2. B beats A: fails most at b over a, clean: b clean 70.5, a clean 75
 - 3. C beats B: missing: c in t
 - A costs like B: closest is a / b, s: a s 3, b s 2
 """
+
+
+def test_a_claim_of_which_another_report_decides_a_part_holds_so_far():
+    here, elsewhere = (Part(f"in {table}", above(table, "a", ["b"], ("clean",))) for table in ("t", "u"))
+    claims = narrow([Claim("claim1", "A beats B", "paper", (here, elsewhere))], {"t"})
+    (holds,) = judge(claims, {"t": {"a": {"clean": 2.0}, "b": {"clean": 1.0}}})
+    (fails,) = judge(claims, {"t": {"a": {"clean": 1.0}, "b": {"clean": 2.0}}})
+    assert "| 1. A beats B (paper) | holds so far |" in verdicts.markdown([holds], "Claim")
+    assert "| - in t               | holds        |" in verdicts.markdown([holds], "Claim")
+    assert "| 1. A beats B (paper) | does not hold |" in verdicts.markdown([fails], "Claim")
 
 
 def test_csv_has_every_part_and_its_detail(judged):

@@ -62,7 +62,7 @@ STAGES = (
     *("pretrain@demo-cifar10-acc_long", "evaluate@demo-cifar10-acc_long"),
     *("finetune-v1@demo-cifar10-acc_long", "attack-v1@demo-cifar10-acc_long_finetuned_v1"),
     *("reports/v1_table2@demo", "reports/v1_table3@demo", "reports/v1_table4@demo", "reports/v1_table5@demo"),
-    *("reports/v1_table6@demo", "reports/peers@demo", "reports/claims@demo", "reports/all_claims@demo"),
+    *("reports/v1_table6@demo", "reports/peers@demo", "reports/claims@demo", "reports/floors@demo"),
     "reports/index@demo",
 )
 RESULTS = [

@@ -1,0 +1,64 @@
+"""What a profile must reach on two seeds to mean anything, from what a few networks and encoders reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from amoc.params import Params
+from amoc.reporting import encoders, records, reports, table5, verdicts, words
+from amoc.reporting.judging import judge
+from amoc.reporting.paper_claims import floors
+from amoc.reporting.records import Record
+from amoc.reporting.reports import Report, page
+
+NAME = "floors"
+DATASET = "cifar10"
+ENCODERS = ("amoc", "moco", "amoc_seed2", "moco_seed2")
+
+
+def build(
+    params: Params, profile: str, results: Path = records.RESULTS, written: Path = reports.REPORTS
+) -> Report:  # fmt: skip
+    """Judge the profile's floors on Table 5, on the networks of the second seed and on the encoders' linear protocols.
+
+    Raises:
+        Refusal: a file is missing in the demo, or broken.
+    """
+    judged = judge(floors(profile), measured(params, profile, results, written))
+    text = page(
+        words.stands_in(params, profile, DATASET),
+        f"# Floors of the profile: {verdicts.count(judged)}",
+        "What must hold on two seeds for the profile to mean anything."
+        if judged
+        else "There are none: this profile stands in for nothing.",
+        verdicts.markdown(judged, "Floor") if judged else "",
+    )
+    return Report(
+        NAME, profile, text, verdicts.csv(judged), {**verdicts.metrics(judged), "floors": verdicts.counts(judged)}
+    )
+
+
+def measured(
+    params: Params, profile: str, results: Path, written: Path
+) -> dict[str, dict[str, dict[str, float | None]]]:  # fmt: skip
+    """Table -> row -> column -> number: encoders as rows of table3, networks as rows of table5."""
+    asked = {q.row for floor in floors(profile) for q in floor.reads if q.table == "table5"} - set(table5.MODELS)
+    probed = _found("evaluate", profile, (run for run in ENCODERS if run in params.runs(DATASET)), results)
+    networks = _found("attack", profile, (name for name in params.networks(DATASET) if name in asked), results)
+    reported = reports.read_metrics("table5", profile, written)
+    return {
+        "table3": {record.name: encoders.measured(record) for record in probed},
+        "table5": {record.name: last(record) for record in networks}
+        | {row: dict(columns) for row, columns in reported.items()},
+    }
+
+
+def last(record: Record) -> dict[str, float | None]:
+    """The columns of table5 of one network, at its last epoch."""
+    return {attack: outcome.exact for attack, outcome in record.measurements.get("last", {}).items()}
+
+
+def _found(kind: records.Kind, profile: str, names: Iterable[str], results: Path) -> list[Record]:
+    found = (records.find(kind, profile, DATASET, name, results) for name in names)
+    return [record for record in found if record is not None]
