@@ -12,7 +12,7 @@ from amoc.reporting import encoders, records, words
 from amoc.reporting.paper_claims import MEASURES
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
-from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, metrics, to_csv, to_markdown
 
 NAME = "transfer"
 RUN = "amoc"  # of either data set
@@ -95,10 +95,10 @@ def _difference(on: str, own: Record | None, transferred: Record | None) -> Row:
     """The transferred encoder minus the one that was pre-trained there, in points."""
     cells = {ENCODER.key: Cell("transferred minus own")}
     for measure in MEASURES:
-        both = [record and encoders.number(record, measure) for record in (own, transferred)]
+        both = [record and encoders.outcome(record, measure) for record in (own, transferred)]
         if None in both:
             cells[measure] = Cell()
         else:
-            points = both[1] - both[0]
-            cells[measure] = Cell(points, shown=f"{points:+.2f}")
+            points = both[1].exact - both[0].exact
+            cells[measure] = Cell(points, shown=f"{points:+.{decimals(both[0].n)}f}")
     return Row(f"{on}_difference", "-", cells, ranked=False)

@@ -78,6 +78,11 @@ def test_the_best_of_a_row_is_bold_and_the_second_underscored(four):
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["snow", "40.00", "50.00", "_60.00_", "**70.00**"]
 
 
+def test_the_accuracy_of_clean_images_is_no_mean_and_has_the_decimals_of_their_number(four):
+    row = next(line for line in four().markdown.splitlines() if line.startswith("| clean "))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["clean", "45", "55", "_65_", "**75**"]
+
+
 def test_the_csv_has_both_protocols_in_plain_numbers(four):
     rows = {row["key"]: row for row in csv.DictReader(four().csv.splitlines())}
     assert list(rows) == ["clean", *corrupted.WITHOUT_FROST, "mean18", "mean14", "frost_procedural"]
