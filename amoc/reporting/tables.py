@@ -148,7 +148,7 @@ def to_markdown(table: Table) -> str:
     below = [f"- {column.heading}: {column.legend}" for column in table.columns if column.legend]
     if any(cell.value is None and cell.missing == NOT_MEASURED for c in table.columns for cell in table.cells(c)):
         below.append(f"- {NOT_MEASURED}: not measured")
-    below += notes.lines()
+    below += [*_fewer(table), *notes.lines()]
     left = [True, *(_is_words(table, column) for column in table.columns)]
     return "\n".join([*_aligned(lines, left), *([""] if below else []), *below]) + "\n"
 
@@ -180,6 +180,24 @@ def _heading(table: Table, column: Column) -> str:
     """The heading, with the number of images where it is not the whole test split."""
     counts = {cell.n for cell in table.cells(column) if cell.n is not None} - {table.images}
     return column.heading + (f" n={'/'.join(map(str, sorted(counts)))}" if counts else "")
+
+
+def _fewer(table: Table) -> list[str]:
+    """What to bear in mind where the table's columns are of different numbers of images; a line for each number."""
+    counts = {cell.n for column in table.columns for cell in table.cells(column) if cell.n is not None}
+    few = sorted(counts - {table.images}) if len(counts) > 1 else []
+    return [
+        f"- n={n}: the first {n} test images; compare downwards only. Near 50 % the 95 % interval is "
+        f"±{_half_width(n):.0f} points"
+        + (f", of all {table.images} images ±{_half_width(table.images):.0f}" if table.images else "")
+        for n in few
+    ]
+
+
+def _half_width(images: int) -> float:
+    """Of the Wilson 95 % interval of an accuracy near 50 %, in points."""
+    low, high = wilson(images // 2, images)
+    return (high - low) / 2
 
 
 def _marks(table: Table, column: Column) -> dict[str, str]:

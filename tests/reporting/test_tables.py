@@ -111,6 +111,7 @@ def test_markdown_to_the_letter(table):
 
 - Clean: no attack
 - n/m: not measured
+- n=4: the first 4 test images; compare downwards only. Near 50 % the 95 % interval is ±35 points, of all 8 images ±28
 - [1] a misprint
 - [2] lost
 """
@@ -183,3 +184,17 @@ def test_a_note_said_twice_has_one_number():
 def test_a_column_says_on_how_many_images_only_where_they_are_not_all(table):
     assert "Clean n=" not in to_markdown(table)
     assert "PGD20 n=4" in to_markdown(table)
+
+
+def test_columns_of_different_images_are_not_for_comparison():
+    def below(images: int, **asked: int) -> list[str]:
+        row = Row("a", "A", {key: Cell(50.0, n) for key, n in asked.items()})
+        columns = tuple(Column(key, key, accuracy=True) for key in asked)
+        return [line for line in to_markdown(Table("Model", columns, (row,), images)).splitlines() if "n=" in line[:4]]
+
+    assert below(360, clean=360, pgd20=360) == below(360, clean=100, pgd20=100) == []
+    one, two = below(10000, clean=10000, aa=100, cw=1000)
+    assert one.startswith("- n=100: the first 100 test images; ") and two.startswith("- n=1000: the first 1000 ")
+    for line, images in ((one, 100), (two, 1000)):
+        interval = stats.binomtest(images // 2, images).proportion_ci(method="wilson")
+        assert f" is ±{50 * (interval.high - interval.low):.0f} points, of all 10000 images ±1" in line
