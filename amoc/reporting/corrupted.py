@@ -161,7 +161,7 @@ def call(row: str) -> str:
 
 
 def label(params: Params, profile: str, line: Line, record: CorruptionRecord | None) -> str:
-    """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (PGD-AT 12 ep)'; the settings that were used."""
+    """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (80 + 12 ep PGD-AT)'; the settings that were used."""
     if record is not None:
         settings = record.settings.model_dump()
         network = isinstance(record.settings, Network)
@@ -176,8 +176,9 @@ def label(params: Params, profile: str, line: Line, record: CorruptionRecord | N
     objective = words.OBJECTIVES[settings["recipe"]["objective"]]
     if settings["encoder"] is None:
         return f"{objective} ({settings['recipe']['epochs']} ep)"
-    encoder = words.encoder(params.pretraining(profile, DATASET, settings["encoder"]).plain())
-    return f"{encoder} fine-tuned ({objective} {settings['recipe']['epochs']} ep)"
+    encoder = params.pretraining(profile, DATASET, settings["encoder"])
+    epochs = f"{encoder.epochs} + {settings['recipe']['epochs']}"
+    return f"{words.encoder(encoder.plain())} fine-tuned ({epochs} ep {objective})"
 
 
 def _series(params: Params, profile: str, comparison: Comparison, found: Found) -> tuple[Series, ...]:

@@ -116,7 +116,7 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
         keep(counted(name, made.network("trades" if name == "trades" else "pgd_at", encoder), last=last))
     report = v1_figure2.build(params, "demo")
     assert [report.metrics[row]["mean18"] for row in ("adv_training", "trades", "aca_frozen_finetuned")] == [40, 60, 50]
-    assert "AMOC-ACA frozen bank fine-tuned (PGD-AT 12 ep)" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT)" in report.markdown
     assert (
         "| 16. AMOC is above adversarial training and TRADES on corruptions (preprint, Figure 2) | does not hold"
         in (report.markdown)
