@@ -96,9 +96,10 @@ class Line:
 READING = """\
 Percent of the test images still right after the attack. In brackets are epochs and batch size (b); with a +, those of
 the pre-training and of what follows it. **Bold** and _underscored_ are the best and second best last epochs. An
-early-stopped twin is the epoch that was best on held-out training images, under PGD (Standard: clean); it is not
-ranked.
+early-stopped twin is the epoch that was best on held-out training images, under PGD (Standard: clean); it has fewer
+attacks and is not ranked.
 """
+SAME = "right on the same images as the row above: the best epoch on held-out images is the last one, or is like it"
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 
 
@@ -155,13 +156,19 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     record, twin = line.record, line.measurement == TWIN
     cells = {column.key: _cell(line, column.key, None if twin else table) for column in columns}
     if twin:
-        return Row(line.key, "- early-stopped twin", cells, ranked=False)
+        return Row(line.key, "- early-stopped twin", cells, ranked=False, notes=(SAME,) if _same(record) else ())
     if record is None:
         return Row(line.key, f"{line.title} (not measured)", cells)
     bad = record.status != "ok"
     notes = (record.note or record.status,) if bad else ()
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
     return Row(line.key, label, cells, not bad, notes)
+
+
+def _same(record: Record | None) -> bool:
+    """Whether a network and its twin are right on the same images, whatever both were attacked with."""
+    last, twin = (record.measurements.get(name, {}) if record else {} for name in (LAST, TWIN))
+    return bool(twin) and all(name in last and last[name].correct == twin[name].correct for name in twin)
 
 
 def _settings(params: Params, record: Record) -> str:

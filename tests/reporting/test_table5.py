@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from amoc.refusal import Refusal
-from amoc.reporting import published, table5
+from amoc.reporting import networks, published, table5
 
 ROWS = (
     *("standard", "standard_early_stopped", "trades", "trades_early_stopped"),
@@ -153,6 +153,20 @@ def test_a_run_that_went_wrong_shows_as_such_and_is_not_ranked(params, everythin
     assert "- [1] the features became constant\n" in report.markdown
     assert report.metrics["trades"]["clean"] == 100.0
     assert report.metrics["trades"]["linf_pgd20"] is None
+
+
+@pytest.mark.parametrize(
+    ("robust", "union", "note"), [("11100000", "1100", " [1]"), ("11010000", "1100", ""), ("11100000", "1010", "")]
+)
+def test_a_twin_that_is_the_row_above_image_for_image_says_why(params, everything, made, robust, union, note):
+    last = made.measurement("11111100", linf_pgd20="11100000", linf_autoattack="1100")
+    twin = made.measurement("11111100", linf_pgd20=robust, linf_autoattack=union)
+    report = table5.build(params, "demo", everything(trades={"measurements": {"last": last, "early_stopped": twin}}))
+    twins = [line for line in lines(report.markdown, "Model") if line.startswith("| - early-stopped twin")]
+    assert [line.split("|")[1].rstrip() for line in twins] == [
+        f" - early-stopped twin{added}" for added in ("", note, "")
+    ]
+    assert (f"- [1] {networks.SAME}\n" in report.markdown) == bool(note)
 
 
 # ---------------------------------------------------------------- the picture
