@@ -47,9 +47,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     columns = (ENCODER, *(encoders.column(measure, counted) for measure in MEASURES))
     table = Table("Evaluated on", columns, tuple(rows), images)
     first, second = (words.DATASETS[dataset] for dataset in DATASETS)
-    played = words.images(params, profile, DATASETS[1])
     text = page(
-        words.stands_in(params, profile, DATASETS[0], networks=False) + (f"\n> {played}." if played != second else ""),
+        words.stands_in(params, profile, *DATASETS, networks=False),
         f"# Transfer between {first} and {second}, accuracy (%)",
         to_markdown(table),
         READING + (DIGITS if params.data(profile).source == "digits" else ""),

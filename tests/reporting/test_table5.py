@@ -62,7 +62,7 @@ def everything(made, save, tmp_path):
 
 def test_the_demo_table_to_the_letter(params, everything):
     report = table5.build(params, "demo", everything())
-    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not ")
+    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. It shows ")
     assert "\n".join(lines(report.markdown, "Model")) == """\
 | Model                                          |   Clean |  PGD20 | PGD20p | DeepFool | AA n=4 | L1-PGD | SLIDE | L2-PGD | C&W |
 |------------------------------------------------|--------:|-------:|-------:|---------:|-------:|-------:|------:|-------:|----:|
