@@ -21,7 +21,8 @@ ENCODER = Column("encoder", "Encoder")
 READING = """\
 Percent of the test images classified right: the linear layer is trained and tested on the data set that the row names
 first, on the frozen encoder that was pre-trained on images of the one that it names next. Compare within a data set
-only, for the other has other classes. Each row is of one run: a small difference may be one between seeds.
+only, for the other has other classes. Each row is of one run: a small difference may be one between seeds. In brackets
+are epochs and batch size (b) of the pre-training.
 """
 DIGITS = """\
 Here both data sets are the same digits, upright, or every second one turned and of a class of its own: the task is

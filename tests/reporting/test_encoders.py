@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from statistics import stdev
 
 import pytest
@@ -125,6 +126,12 @@ def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everyth
     rows = body(LISTING.build(params, "demo", everything(amoc=lost)).markdown)
     assert rows[3] == ["AMOC (60 ep, b64), collapsed [2]", "97", "75", "94", "74"]
     assert rows[1][1] == "96"  # alone, it has no mark
+
+
+def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everything):
+    *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percent of the test images")
+    assert "In brackets are epochs and batch size (b) of the pre-training." in " ".join(below.split())
+    assert re.search(r"\d ep\b", below) is None
 
 
 def test_a_listing_names_its_rows_its_own_way(params, everything):
