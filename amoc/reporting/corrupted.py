@@ -19,7 +19,7 @@ from amoc.reporting.judging import judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, WITHOUT_FROST
 from amoc.reporting.records import Network
 from amoc.reporting.reports import Report, page
-from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, to_csv, to_markdown
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, to_csv, to_markdown
 
 DATASET = "cifar10"
 MEANS = {  # column of metrics.json -> the corruptions
@@ -128,7 +128,7 @@ def rows(images: str | None) -> tuple[str, ...]:
 
 def tabulate(params: Params, profile: str, comparison: Comparison, found: Found, heads: tuple[str, ...]) -> Table:
     """A row per corruption, a column per network and head."""
-    images = next((record.images for record in found.values() if record is not None), None)
+    images, asked = next(((record.images, record.test_images) for record in found.values() if record), (None, None))
     columns, cells = [], {row: {} for row in rows(images)}
     for head in heads:
         for line in comparison.lines:
@@ -140,18 +140,17 @@ def tabulate(params: Params, profile: str, comparison: Comparison, found: Found,
             missing = record.status if record is not None and record.status != "ok" else NOT_MEASURED
             for row in cells:
                 cells[row][key] = Cell(numbers[row], missing=missing)
-    return Table("Corruption", tuple(columns), tuple(Row(row, call(row), _ranked(cells[row])) for row in cells))
+    ranked = {row: _ranked(own, decimals(asked) if row == "clean" and asked else 2) for row, own in cells.items()}
+    return Table("Corruption", tuple(columns), tuple(Row(row, call(row), own) for row, own in ranked.items()))
 
 
-def _ranked(cells: dict[str, Cell]) -> dict[str, Cell]:
+def _ranked(cells: dict[str, Cell], digits: int) -> dict[str, Cell]:
     """With the best and second best of a row marked, as `tables` marks those of a column."""
-    order = sorted({round(cell.number, 2) for cell in cells.values() if cell.number is not None}, reverse=True)
+    values = {key: f"{cell.number:.{digits}f}" for key, cell in cells.items() if cell.number is not None}
+    order = sorted(set(values.values()), key=float, reverse=True)
     marks = dict(zip(order, ("**", "_"), strict=False)) if len(order) > 1 else {}
-    marked = {}
-    for key, cell in cells.items():
-        mark = "" if cell.number is None else marks.get(round(cell.number, 2), "")
-        marked[key] = Cell(cell.value, shown=f"{mark}{cell.number:.2f}{mark}") if mark else cell
-    return marked
+    shown = {key: f"{marks.get(value, '')}{value}{marks.get(value, '')}" for key, value in values.items()}
+    return {key: Cell(cell.value, shown=shown.get(key), missing=cell.missing) for key, cell in cells.items()}
 
 
 def call(row: str) -> str:
@@ -162,7 +161,7 @@ def call(row: str) -> str:
 
 
 def label(params: Params, profile: str, line: Line, record: CorruptionRecord | None) -> str:
-    """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (PGD-AT 12 ep)'; the settings that were used."""
+    """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (80 + 12 ep PGD-AT)'; the settings that were used."""
     if record is not None:
         settings = record.settings.model_dump()
         network = isinstance(record.settings, Network)
@@ -177,8 +176,9 @@ def label(params: Params, profile: str, line: Line, record: CorruptionRecord | N
     objective = words.OBJECTIVES[settings["recipe"]["objective"]]
     if settings["encoder"] is None:
         return f"{objective} ({settings['recipe']['epochs']} ep)"
-    encoder = words.encoder(params.pretraining(profile, DATASET, settings["encoder"]).plain())
-    return f"{encoder} fine-tuned ({objective} {settings['recipe']['epochs']} ep)"
+    encoder = params.pretraining(profile, DATASET, settings["encoder"])
+    epochs = f"{encoder.epochs} + {settings['recipe']['epochs']}"
+    return f"{words.encoder(encoder.plain())} fine-tuned ({epochs} ep {objective})"
 
 
 def _series(params: Params, profile: str, comparison: Comparison, found: Found) -> tuple[Series, ...]:

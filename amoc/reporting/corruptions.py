@@ -122,18 +122,18 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
 
 def tabulate(images: Images | None, sheet: Sheet | None, record: CorruptionRecord | None) -> Table:
     """A row per corruption: accuracies, then distances."""
-    rows = []
+    rows, asked = [], record.test_images if record else None
     if record is not None:
-        clean = {"mean": Cell(record.accuracy(HEAD, "clean"))}
+        clean = {"mean": Cell(record.accuracy(HEAD, "clean"), asked)}
         rows.append(Row("clean", "clean", clean))
     for name in NAMES[images or "regenerated"]:
         percents = record.severities(HEAD, name) if record else None
         distances = sheet.distances[name] if sheet else None
-        cells = {c.key: Cell(v) for c, v in zip(COLUMNS, [*(percents or [None] * 5), None], strict=True)}
+        cells = {c.key: Cell(v, asked) for c, v in zip(COLUMNS[:-1], percents or [None] * SEVERITIES, strict=True)}
         cells["mean"] = Cell(record.accuracy(HEAD, name) if record else None)
         cells |= {c.key: Cell(v) for c, v in zip(DISTANCES, distances or [None] * SEVERITIES, strict=True)}
         rows.append(Row(name, call(name), cells))
-    return Table("Corruption", (*COLUMNS, *DISTANCES), tuple(rows))
+    return Table("Corruption", (*COLUMNS, *DISTANCES), tuple(rows), asked)
 
 
 def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MEAN = "_mean"  # ends the key of a row that is the mean over seeds
 CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
 READING = """\
-Percent of the test images classified right. 40 ep, b64: epochs and batch size of the pre-training. **Bold** and
+Percent of the test images classified right. In brackets are epochs and batch size (b) of the pre-training. **Bold** and
 _underscored_ are the best and second best of the column; each is of one run, of the seed that `params.yaml` says.
 """
 SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"

@@ -92,7 +92,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     numbers = metrics(table)
     judged = narrow(CLAIMS, {NAME})
     text = page(
-        words.stands_in(params, profile, DATASETS[0]),
+        words.stands_in(params, profile, *DATASETS),
         "# Figure 5: accuracy (%) over the radius of the attack",
         f"![Accuracy under PGD20 over its radius, {profile} profile]({NAME}.svg)",
         *(to_markdown(_part(table, end)) for end in ATTACKS.values()),

@@ -90,14 +90,16 @@ class Line:
     measurement: str
     record: Record | None
     title: str  # what it is called without its settings
-    probe: str = ""  # recipe of a probed encoder
+    settings: str = ""  # that were used, in words
 
 
 READING = """\
-Percent of the test images still right after the attack; 12 ep, b64: epochs and batch size. **Bold** and _underscored_
-are the best and second best last epochs. An early-stopped twin is the epoch that was best on held-out
-training images, under PGD (Standard: clean); it is not ranked.
+Percent of the test images still right after the attack. In brackets are epochs and batch size (b); with a +, those of
+the pre-training and of what follows it. **Bold** and _underscored_ are the best and second best last epochs. An
+early-stopped twin is the epoch that was best on held-out training images, under PGD (Standard: clean); it has fewer
+attacks and is not ranked.
 """
+SAME = "right on the same images as the row above: the best epoch on held-out images is the last one, or is like it"
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 
 
@@ -110,12 +112,13 @@ def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> l
         if name not in networks and name not in runs:
             continue
         record = records.find("attack", profile, dataset, name, results)
+        used = _settings(params, record) if record else ""
         if name in networks:
             title = network(params, profile, dataset, name)
-            lines += [Line(key, LAST, record, title), Line(f"{key}_{TWIN}", TWIN, record, title)]
+            lines += [Line(key, LAST, record, title, used), Line(f"{key}_{TWIN}", TWIN, record, title)]
         else:
             title, probe = _encoder(params, profile, dataset, name), params.attacked_probe
-            lines += [Line(key, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", probe)]
+            lines += [Line(key, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", used)]
     return lines
 
 
@@ -153,23 +156,37 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     record, twin = line.record, line.measurement == TWIN
     cells = {column.key: _cell(line, column.key, None if twin else table) for column in columns}
     if twin:
-        return Row(line.key, "- early-stopped twin", cells, ranked=False)
+        return Row(line.key, "- early-stopped twin", cells, ranked=False, notes=(SAME,) if _same(record) else ())
     if record is None:
         return Row(line.key, f"{line.title} (not measured)", cells)
     bad = record.status != "ok"
     notes = (record.note or record.status,) if bad else ()
-    label = f"{line.title} ({_settings(record, line.probe)}){f', {record.status}' if bad else ''}"
+    label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
     return Row(line.key, label, cells, not bad, notes)
 
 
-def _settings(record: Record, probe: str) -> str:
-    """The epochs and batch size that were used, of the encoder and of its probe, or of the network."""
-    used = record.settings
+def _same(record: Record | None) -> bool:
+    """Whether a network and its twin are right on the same images, whatever both were attacked with."""
+    last, twin = (record.measurements.get(name, {}) if record else {} for name in (LAST, TWIN))
+    return bool(twin) and all(name in last and last[name].correct == twin[name].correct for name in twin)
+
+
+def _settings(params: Params, record: Record) -> str:
+    """'12 ep, b64', of an encoder and its probe '20 + 3 ep, b32 + b64', fine-tuned '20 + 12 ep TRADES, b32 + b64'.
+
+    As recorded, but for the encoder of a network: of that the record has the name, and params.yaml the rest.
+    """
+    used, how = record.settings, ""
     if isinstance(used, Encoder):
-        probing = f" + {record.recipes[probe].epochs}" if probe in record.recipes else ""
-        return f"{used.epochs}{probing} ep, b{used.batch_size}"
-    recipe = f"{words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)} " if used.encoder else ""
-    return f"{recipe}{used.recipe.epochs} ep, b{used.recipe.batch_size}"
+        probe = record.recipes.get(params.attacked_probe)
+        parts = (used, probe) if probe else (used,)
+    elif used.encoder is None:
+        parts = (used.recipe,)
+    else:
+        parts = (params.pretraining(record.profile, record.dataset, used.encoder), used.recipe)
+        how = f" {words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)}"
+    epochs, batches = [str(part.epochs) for part in parts], [f"b{part.batch_size}" for part in parts]
+    return f"{' + '.join(epochs)} ep{how}, {' + '.join(batches)}"
 
 
 def _cell(line: Line, attack: str, table: str | None) -> Cell:

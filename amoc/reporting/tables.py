@@ -21,10 +21,18 @@ class Column:
     key: str
     heading: str
     legend: str = ""
-    digits: int = 2  # decimals shown; two values are equal when they are shown equal
+    digits: int = 2  # decimals shown, see `decimals`; two values are equal when they are shown equal
     significant: bool = False  # digits are significant ones instead: for p-values, whose size is what they say
     ranked: bool = False  # the best and second best (the highest) are marked
     accuracy: bool = False  # percent of n images: the CSV gives n and an interval too
+
+
+def decimals(images: int) -> int:
+    """Of an accuracy in percent of so many images: as few as tell it from one image more.
+
+    None for up to 100 images, one for up to 1000, two for up to 10,000.
+    """
+    return max(0, len(str(images - 1)) - 2)
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ def to_markdown(table: Table) -> str:
     below = [f"- {column.heading}: {column.legend}" for column in table.columns if column.legend]
     if any(cell.value is None and cell.missing == NOT_MEASURED for c in table.columns for cell in table.cells(c)):
         below.append(f"- {NOT_MEASURED}: not measured")
-    below += notes.lines()
+    below += [*_fewer(table), *notes.lines()]
     left = [True, *(_is_words(table, column) for column in table.columns)]
     return "\n".join([*_aligned(lines, left), *([""] if below else []), *below]) + "\n"
 
@@ -174,12 +182,30 @@ def _heading(table: Table, column: Column) -> str:
     return column.heading + (f" n={'/'.join(map(str, sorted(counts)))}" if counts else "")
 
 
+def _fewer(table: Table) -> list[str]:
+    """What to bear in mind where the table's columns are of different numbers of images; a line for each number."""
+    counts = {cell.n for column in table.columns for cell in table.cells(column) if cell.n is not None}
+    few = sorted(counts - {table.images}) if len(counts) > 1 else []
+    return [
+        f"- n={n}: the first {n} test images; compare downwards only. Near 50 % the 95 % interval is "
+        f"±{_half_width(n):.0f} points"
+        + (f", of all {table.images} images ±{_half_width(table.images):.0f}" if table.images else "")
+        for n in few
+    ]
+
+
+def _half_width(images: int) -> float:
+    """Of the Wilson 95 % interval of an accuracy near 50 %, in points."""
+    low, high = wilson(images // 2, images)
+    return (high - low) / 2
+
+
 def _marks(table: Table, column: Column) -> dict[str, str]:
     """Row key -> what to put around its value."""
     if not column.ranked:
         return {}
-    numbers = {row.key: table.cell(row, column).number for row in table.rows if row.ranked}
-    values = {key: round(number, column.digits) for key, number in numbers.items() if number is not None}
+    cells = {row.key: table.cell(row, column) for row in table.rows if row.ranked}
+    values = {k: round(cell.number, _digits(column, cell)) for k, cell in cells.items() if cell.number is not None}
     order = sorted(set(values.values()), reverse=True)
     if len(order) < 2:
         return {}
@@ -194,13 +220,19 @@ def _shown(column: Column, cell: Cell, mark: str) -> str:
     if isinstance(cell.value, str):
         return cell.value
     spread = "" if cell.deviation is None else f" ± {_fixed(column, cell.deviation)}"
-    return f"{mark}{cell.shown or _fixed(column, cell.value)}{mark}{spread}"
+    return f"{mark}{cell.shown or _fixed(column, cell.value, digits=_digits(column, cell))}{mark}{spread}"
 
 
-def _fixed(column: Column, value: float | None, sign: str = "") -> str:
+def _digits(column: Column, cell: Cell) -> int:
+    """Of the cell's own value. What was published, means over seeds and differences have the column's."""
+    return column.digits if cell.n is None else min(column.digits, decimals(cell.n))
+
+
+def _fixed(column: Column, value: float | None, sign: str = "", digits: int | None = None) -> str:
+    digits = column.digits if digits is None else digits
     if column.significant:
-        return "" if value is None else f"{value:{sign}.{column.digits}g}"
-    return "" if value is None else f"{round(value, column.digits) + 0.0:{sign}.{column.digits}f}"  # + 0.0: no -0.00
+        return "" if value is None else f"{value:{sign}.{digits}g}"
+    return "" if value is None else f"{round(value, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: no -0.00
 
 
 def _difference(cell: Cell) -> float | None:

@@ -12,7 +12,7 @@ from amoc.reporting import encoders, records, words
 from amoc.reporting.paper_claims import MEASURES
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
-from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, metrics, to_csv, to_markdown
 
 NAME = "transfer"
 RUN = "amoc"  # of either data set
@@ -21,7 +21,8 @@ ENCODER = Column("encoder", "Encoder")
 READING = """\
 Percent of the test images classified right: the linear layer is trained and tested on the data set that the row names
 first, on the frozen encoder that was pre-trained on images of the one that it names next. Compare within a data set
-only, for the other has other classes. Each row is of one run: a small difference may be one between seeds.
+only, for the other has other classes. Each row is of one run: a small difference may be one between seeds. In brackets
+are epochs and batch size (b) of the pre-training.
 """
 DIGITS = """\
 Here both data sets are the same digits, upright, or every second one turned and of a class of its own: the task is
@@ -47,9 +48,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     columns = (ENCODER, *(encoders.column(measure, counted) for measure in MEASURES))
     table = Table("Evaluated on", columns, tuple(rows), images)
     first, second = (words.DATASETS[dataset] for dataset in DATASETS)
-    played = words.images(params, profile, DATASETS[1])
     text = page(
-        words.stands_in(params, profile, DATASETS[0], networks=False) + (f"\n> {played}." if played != second else ""),
+        words.stands_in(params, profile, *DATASETS, networks=False),
         f"# Transfer between {first} and {second}, accuracy (%)",
         to_markdown(table),
         READING + (DIGITS if params.data(profile).source == "digits" else ""),
@@ -95,10 +95,10 @@ def _difference(on: str, own: Record | None, transferred: Record | None) -> Row:
     """The transferred encoder minus the one that was pre-trained there, in points."""
     cells = {ENCODER.key: Cell("transferred minus own")}
     for measure in MEASURES:
-        both = [record and encoders.number(record, measure) for record in (own, transferred)]
+        both = [record and encoders.outcome(record, measure) for record in (own, transferred)]
         if None in both:
             cells[measure] = Cell()
         else:
-            points = both[1] - both[0]
-            cells[measure] = Cell(points, shown=f"{points:+.2f}")
+            points = both[1].exact - both[0].exact
+            cells[measure] = Cell(points, shown=f"{points:+.{decimals(both[0].n)}f}")
     return Row(f"{on}_difference", "-", cells, ranked=False)

@@ -98,4 +98,8 @@ def _row(params: Params, profile: str, key: str, both: tuple[Record | None, ...]
             cells[column] = Cell(number, n, published=printed, missing=missing)
     ours = [name for name in ROWS[key] if name in params.networks(DATASET)]
     label = networks.network(params, profile, DATASET, ours[0]) if ours else f"{key} (not in params.yaml)"
+    recipe = next((record.settings.recipe for record in both if record is not None), None)
+    if recipe:
+        objective = words.OBJECTIVES.get(recipe.objective, recipe.objective)
+        label += f" ({recipe.epochs} ep {objective}, b{recipe.batch_size})"
     return Row(key, label, cells, ranked=not notes, notes=tuple(notes))

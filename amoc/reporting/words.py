@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from amoc.params import Params
@@ -18,6 +19,12 @@ ATTACKS = {
     "carlini_wagner": "C&W",
     "autoattack": "AutoAttack",
 }
+
+EVIDENCE = {  # by the source of the images: what a report's numbers are good for
+    "digits": "It shows that the pipeline works; neither numbers nor orderings are evidence.",
+    "cifar": "Read orderings, not numbers.",
+}
+_WIDTH = 120  # of running text
 
 
 def radius(epsilon: float) -> str:
@@ -72,22 +79,25 @@ def measure(key: str) -> str:
     return f"{RECIPES.get(recipe, recipe)} {short.get(attack, attack.upper())}"
 
 
-def images(params: Params, profile: str, dataset: str) -> str:
+def images(params: Params, profile: str, *datasets: str) -> str:
     """What a profile's images stand in for: 'scikit-learn digits stand in for CIFAR-10'."""
-    data, title = params.data(profile), DATASETS[dataset]
+    data, titles = params.data(profile), {dataset: DATASETS[dataset] for dataset in datasets}
     if data.source == "digits":
-        return f"scikit-learn digits{', upright or turned,' if dataset == 'cifar100' else ''} stand in for {title}"
+        digits = {"cifar10": "scikit-learn digits", "cifar100": "scikit-learn digits, upright or turned,"}
+        return " and ".join(f"{digits[dataset]} stand in for {title}" for dataset, title in titles.items())
     if (data.train, data.test) == (None, None):
-        return title
-    return f"{data.train or 'all'} training, {data.test or 'all'} test images stand in for all of {title}"
+        return " and ".join(titles.values())
+    used = f"{data.train or 'all'} training, {data.test or 'all'} test images"
+    return f"{used} stand in for all of {' and of '.join(titles.values())}"
 
 
-def stands_in(params: Params, profile: str, dataset: str, networks: bool = True) -> str:
+def stands_in(params: Params, profile: str, *datasets: str, networks: bool = True) -> str:
     """The first lines of a report: what a profile's images, network, attack and epochs stand in for.
 
+    datasets: all that the report shows.
     networks: whether the report is about whole networks too, and not about encoders alone.
     """
-    shown = images(params, profile, dataset)
+    shown = images(params, profile, *datasets)
     if profile == "paper":
         return f"> **paper**: {shown} and the papers' settings."
     settings = {
@@ -95,13 +105,22 @@ def stands_in(params: Params, profile: str, dataset: str, networks: bool = True)
         "epsilon": (radius(params.epsilon(profile).linf), radius(params.epsilon("paper").linf)),
         "pre-training epochs": (params.scale(profile).short, params.scale("paper").short),
     }
+    if "amoc" in params.runs(datasets[0]):
+        ours, papers = (params.pretraining(each, datasets[0], "amoc") for each in (profile, "paper"))
+        settings["AMOC's batch size"] = (ours.batch_size, papers.batch_size)
+        settings["bank length"] = (ours.bank_length, papers.bank_length)
     if networks:
-        settings["training epochs"] = (_epochs(params, profile, dataset), _epochs(params, "paper", dataset))
+        settings["training epochs"] = (_epochs(params, profile, datasets), _epochs(params, "paper", datasets))
     changes = [f"{what} {ours} for {papers}" for what, (ours, papers) in settings.items() if ours != papers]
-    return f"> **{profile}**: {shown}. Read orderings, not numbers.\n> Changed: {', '.join(changes)}."
+    told = (
+        f"**{profile}**: {shown}. {EVIDENCE[params.data(profile).source]} Changed: {', '.join(changes)}, and more: "
+        f"`profiles.{profile}` of params.yaml."
+    )
+    return fill(told, _WIDTH, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False)
 
 
-def _epochs(params: Params, profile: str, dataset: str) -> str:
+def _epochs(params: Params, profile: str, datasets: Sequence[str]) -> str:
     """'20-30': fewest to most of the whole networks."""
-    epochs = {params.classifying(profile, dataset, name).recipe.epochs for name in params.networks(dataset)}
+    networks = [(dataset, name) for dataset in datasets for name in params.networks(dataset)]
+    epochs = {params.classifying(profile, dataset, name).recipe.epochs for dataset, name in networks}
     return "-".join(map(str, sorted({min(epochs, default=0), max(epochs, default=0)})))

@@ -78,6 +78,11 @@ def test_the_best_of_a_row_is_bold_and_the_second_underscored(four):
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["snow", "40.00", "50.00", "_60.00_", "**70.00**"]
 
 
+def test_the_accuracy_of_clean_images_is_no_mean_and_has_the_decimals_of_their_number(four):
+    row = next(line for line in four().markdown.splitlines() if line.startswith("| clean "))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["clean", "45", "55", "_65_", "**75**"]
+
+
 def test_the_csv_has_both_protocols_in_plain_numbers(four):
     rows = {row["key"]: row for row in csv.DictReader(four().csv.splitlines())}
     assert list(rows) == ["clean", *corrupted.WITHOUT_FROST, "mean18", "mean14", "frost_procedural"]
@@ -111,7 +116,7 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
         keep(counted(name, made.network("trades" if name == "trades" else "pgd_at", encoder), last=last))
     report = v1_figure2.build(params, "demo")
     assert [report.metrics[row]["mean18"] for row in ("adv_training", "trades", "aca_frozen_finetuned")] == [40, 60, 50]
-    assert "AMOC-ACA frozen bank fine-tuned (PGD-AT 12 ep)" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT)" in report.markdown
     assert (
         "| 16. AMOC is above adversarial training and TRADES on corruptions (preprint, Figure 2) | does not hold"
         in (report.markdown)

@@ -54,6 +54,8 @@ def test_accuracies_and_distances_are_shown_by_severity(params, sheet, write):
         "distance_1": 1, "distance_2": 3, "distance_3": 2.5, "distance_4": 4, "distance_5": 5,
     }  # fmt: skip
     assert report.metrics["clean"]["mean"] == 99
+    row = next(line for line in report.markdown.splitlines() if line.startswith("| fog "))
+    assert [cell.strip() for cell in row.split("|")[2:9]] == ["90", "80", "85", "60", "50", "73.00", "1.0"]
     words = " ".join(report.markdown.split())
     assert "By itself it rises somewhere in fog." in words
     assert "The distance does not grow from each severity to the next in fog." in words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from statistics import stdev
 
 import pytest
@@ -48,14 +49,14 @@ def body(markdown: str) -> list[list[str]]:
 
 def test_the_table_to_the_letter(params, everything):
     report = LISTING.build(params, "demo", everything())
-    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not ")
+    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. It shows ")
     deviations = [f"{stdev(column):.2f}" for column in ((97, 95, 93), (75, 71, 73), (94, 94, 94), (74, 70, 66))]
     assert deviations == ["2.00", "2.00", "0.00", "4.00"]
     assert body(report.markdown) == [
         ["Encoder", "StdEv clean", "StdEv PGD20", "AdEv clean", "AdEv PGD20"],
-        ["MoCo (60 ep, b64) [1]", "_96.00_", "_2.00_", "_88.00_", "_20.00_"],
+        ["MoCo (60 ep, b64) [1]", "_96_", "_2_", "_88_", "_20_"],
         ["acl (not in params.yaml)", "n/m", "n/m", "n/m", "n/m"],
-        ["AMOC (60 ep, b64)", "**97.00**", "**75.00**", "**94.00**", "**74.00**"],
+        ["AMOC (60 ep, b64)", "**97**", "**75**", "**94**", "**74**"],
         ["- mean of 3 seeds", "95.00 ± 2.00", "73.00 ± 2.00", "94.00 ± 0.00", "70.00 ± 4.00"],
     ]
     assert "- [1] evaluated through the clean norm branch, the others" in report.markdown
@@ -123,8 +124,14 @@ def test_a_missing_result_is_refused(params, everything):
 def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everything):
     lost = {"status": "collapsed", "note": "the features became constant"}
     rows = body(LISTING.build(params, "demo", everything(amoc=lost)).markdown)
-    assert rows[3] == ["AMOC (60 ep, b64), collapsed [2]", "97.00", "75.00", "94.00", "74.00"]
-    assert rows[1][1] == "96.00"  # alone, it has no mark
+    assert rows[3] == ["AMOC (60 ep, b64), collapsed [2]", "97", "75", "94", "74"]
+    assert rows[1][1] == "96"  # alone, it has no mark
+
+
+def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everything):
+    *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percent of the test images")
+    assert "In brackets are epochs and batch size (b) of the pre-training." in " ".join(below.split())
+    assert re.search(r"\d ep\b", below) is None
 
 
 def test_a_listing_names_its_rows_its_own_way(params, everything):
@@ -141,7 +148,7 @@ def test_published_and_difference_stand_below_each_run_and_not_below_a_mean(para
     report = LISTING.build(params, "paper", everything("paper"))
     rows = body(report.markdown)
     assert rows[1:4] == [
-        ["MoCo (60 ep, b64) [1]", "_96.00_", "_2.00_", "_88.00_", "_20.00_"],
+        ["MoCo (60 ep, b64) [1]", "_96_", "_2_", "_88_", "_20_"],
         ["- published", "80.44", "0.17", "75.27", "1.36"],
         ["- difference", "+15.56", "+1.83", "+12.73", "+18.64"],
     ]

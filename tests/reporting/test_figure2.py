@@ -56,7 +56,7 @@ def test_rows_are_encoders_and_the_claim_is_judged_on_them(params, everything):
     expected = {run: {"knn": knn, "silhouette": silhouette} for run, (knn, silhouette) in NUMBERS.items()}
     assert report.metrics == expected
     text = told(report)
-    assert "| ACL (20 ep, b64) | 60.00 | 0.1000 |" in text and "| AMOC (40 ep, b64) | _66.00_ | -0.0500 |" in text
+    assert "| ACL (20 ep, b64) | 60 | 0.1000 |" in text and "| AMOC (40 ep, b64) | _66_ | -0.0500 |" in text
     assert "| - kNN accuracy, short | holds | +5.00 |" in text
     assert "| - silhouette, long | does not hold | -0.200 | silhouette |" in text
     assert "their 7 nearest training images" in text

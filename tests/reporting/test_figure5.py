@@ -58,6 +58,11 @@ def test_rows_and_columns_are_those_that_the_claim_reads(settings, measured):
     assert set(LARGER) <= numbers["alp"].keys()
 
 
+def test_the_first_lines_name_both_data_sets(settings, measured):
+    first = figure5.build(settings, "demo", measured()).markdown.partition("\n\n")[0].replace("\n> ", " ")
+    assert "stand in for CIFAR-10 and " in first and "stand in for CIFAR-100. " in first
+
+
 def test_the_radius_is_so_many_eighths_of_the_training_epsilon(settings, measured):
     figure5.build(settings, "demo", measured())
     for name, attack in settings.suite("demo", "radii").items():

@@ -100,7 +100,7 @@ def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
         "l2_pgd50_v1": 34.0,
     }  # fmt: skip
     assert "- L2-PGD: PGD, L2 0.8, 50 steps of 0.05 epsilon\n" in report.markdown
-    assert "AMOC-ACA frozen bank fine-tuned (PGD-AT 12 ep, b64)" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (80 + 12 ep PGD-AT, b64 + b64)" in report.markdown
     assert settings.attack("paper", "l2_pgd50_v1").relative_step == 0.05
     assert report.draw() is not None
 
@@ -127,6 +127,7 @@ def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attac
     }  # fmt: skip
     assert report.metrics["aca_frozen_finetuned"]["pgd20_1000"] == 50.0
     assert "| Clean, 40 ep |" in report.markdown and "PGD20, 80 ep" in report.markdown
+    assert "| ACL fine-tuned (12 ep PGD-AT, b64) " in report.markdown
     assert "AMOC of 200 epochs, fine-tuned, beats ACL of 1000" in report.markdown
     assert "ACL 64 and 128, AMOC-ACC 64 and 64, AMOC-ACA frozen bank 64 and 64." in report.markdown
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from amoc.refusal import Refusal
-from amoc.reporting import published, table5
+from amoc.reporting import networks, published, table5
 
 ROWS = (
     *("standard", "standard_early_stopped", "trades", "trades_early_stopped"),
@@ -62,17 +62,17 @@ def everything(made, save, tmp_path):
 
 def test_the_demo_table_to_the_letter(params, everything):
     report = table5.build(params, "demo", everything())
-    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not ")
+    assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. It shows ")
     assert "\n".join(lines(report.markdown, "Model")) == """\
-| Model                               |      Clean |     PGD20 | PGD20p | DeepFool |    AA n=4 | L1-PGD | SLIDE | L2-PGD | C&W |
-|-------------------------------------|-----------:|----------:|-------:|---------:|----------:|-------:|------:|-------:|----:|
-| Standard (12 ep, b64)               | **100.00** |      0.00 |    n/m |      n/m |      0.00 |    n/m |   n/m |    n/m | n/m |
-| - early-stopped twin                |        n/m |       n/m |    n/m |      n/m |       n/m |    n/m |   n/m |    n/m | n/m |
-| TRADES (12 ep, b64)                 |      75.00 |   _37.50_ |    n/m |      n/m |   _50.00_ |    n/m |   n/m |    n/m | n/m |
-| - early-stopped twin                |      50.00 |     50.00 |    n/m |      n/m |     75.00 |    n/m |   n/m |    n/m | n/m |
-| AMOC, AdEv probe (60 + 10 ep, b64)  |      62.50 |     25.00 |    n/m |      n/m |     25.00 |    n/m |   n/m |    n/m | n/m |
-| AMOC fine-tuned (TRADES 12 ep, b64) |    _87.50_ | **62.50** |    n/m |      n/m | **75.00** |    n/m |   n/m |    n/m | n/m |
-| - early-stopped twin                |        n/m |       n/m |    n/m |      n/m |       n/m |    n/m |   n/m |    n/m | n/m |"""
+| Model                                          |   Clean |  PGD20 | PGD20p | DeepFool | AA n=4 | L1-PGD | SLIDE | L2-PGD | C&W |
+|------------------------------------------------|--------:|-------:|-------:|---------:|-------:|-------:|------:|-------:|----:|
+| Standard (12 ep, b64)                          | **100** |      0 |    n/m |      n/m |      0 |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |
+| TRADES (12 ep, b64)                            |      75 |   _38_ |    n/m |      n/m |   _50_ |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                           |      50 |     50 |    n/m |      n/m |     75 |    n/m |   n/m |    n/m | n/m |
+| AMOC, AdEv probe (60 + 10 ep, b64 + b64)       |      62 |     25 |    n/m |      n/m |     25 |    n/m |   n/m |    n/m | n/m |
+| AMOC fine-tuned (60 + 12 ep TRADES, b32 + b64) |    _88_ | **62** |    n/m |      n/m | **75** |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |"""
     assert "- PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
     assert "- AA: AutoAttack, Linf 0.15, version standard, 5000 queries of Square, the first 4 test " in report.markdown
 
@@ -149,10 +149,24 @@ def test_a_run_that_went_wrong_shows_as_such_and_is_not_ranked(params, everythin
     report = table5.build(params, "demo", everything(trades=lost))
     row = next(line for line in lines(report.markdown, "Model") if line.startswith("| TRADES"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:3] == [f"TRADES (12 ep, b64), {status} [1]", "100.00", status]
+    assert cells[:3] == [f"TRADES (12 ep, b64), {status} [1]", "100", status]
     assert "- [1] the features became constant\n" in report.markdown
     assert report.metrics["trades"]["clean"] == 100.0
     assert report.metrics["trades"]["linf_pgd20"] is None
+
+
+@pytest.mark.parametrize(
+    ("robust", "union", "note"), [("11100000", "1100", " [1]"), ("11010000", "1100", ""), ("11100000", "1010", "")]
+)
+def test_a_twin_that_is_the_row_above_image_for_image_says_why(params, everything, made, robust, union, note):
+    last = made.measurement("11111100", linf_pgd20="11100000", linf_autoattack="1100")
+    twin = made.measurement("11111100", linf_pgd20=robust, linf_autoattack=union)
+    report = table5.build(params, "demo", everything(trades={"measurements": {"last": last, "early_stopped": twin}}))
+    twins = [line for line in lines(report.markdown, "Model") if line.startswith("| - early-stopped twin")]
+    assert [line.split("|")[1].rstrip() for line in twins] == [
+        f" - early-stopped twin{added}" for added in ("", note, "")
+    ]
+    assert (f"- [1] {networks.SAME}\n" in report.markdown) == bool(note)
 
 
 # ---------------------------------------------------------------- the picture
@@ -216,7 +230,7 @@ def test_published_and_difference_stand_below_each_number(params, everything):
     report = table5.build(params, "paper", results)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines(report.markdown, "Model")]
     at = next(number for number, row in enumerate(rows) if row[0].startswith("TRADES"))
-    assert rows[at][:3] == ["TRADES (12 ep, b64)", "_75.00_", "_37.50_"]
+    assert rows[at][:3] == ["TRADES (12 ep, b64)", "_75_", "_38_"]
     assert rows[at + 1][:5] == ["- published", "81.11", "51.89", "", "51.89"]
     assert rows[at + 2][:5] == ["- difference", "-6.11", "-14.39", "", ""]
     assert rows[at + 3][0] == "- early-stopped twin"

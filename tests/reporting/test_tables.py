@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import Cell, Column, Row, Table, decimals, metrics, to_csv, to_markdown
 
 CLEAN = Column("clean", "Clean", "no attack", ranked=True, accuracy=True)
 PGD20 = Column("pgd20", "PGD20", ranked=True, accuracy=True)
@@ -51,6 +51,31 @@ def test_an_unranked_column_has_no_marks():
     assert marked(values({"a": 1.0, "b": 2.0}, Column("epochs", "Epochs", digits=0))) == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("images", "digits"), [(1, 0), (8, 0), (100, 0), (101, 1), (200, 1), (360, 1), (1000, 1), (1001, 2), (10000, 2)]
+)
+def test_an_accuracy_has_the_fewest_decimals_that_tell_one_image_more(images, digits):
+    shown = [f"{100 * right / images:.{digits}f}" for right in range(images + 1)]
+    assert decimals(images) == digits and len(set(shown)) == images + 1
+    assert digits == 0 or len({f"{100 * right / images:.{digits - 1}f}" for right in range(images + 1)}) <= images
+
+
+def test_only_the_value_itself_has_the_decimals_of_its_images():
+    third, published = 100 / 3, {"published": 33.125}
+    cells = (Cell(third, 9), Cell(third, 360), Cell(third, 9999, **published), Cell(third))
+    rows = tuple(Row(f"{number}", f"{number}", {"clean": cell}, False) for number, cell in enumerate(cells))
+    table = Table("Model", (CLEAN,), rows)
+    values = [line.split("|")[2].strip() for line in to_markdown(table).splitlines()[2:8]]
+    assert values == ["33", "33.3", "33.33", "33.12", "+0.21", "33.33"]
+    assert {row["clean"] for row in metrics(table).values()} == {33.3333}
+    assert [line.split(",")[2] for line in to_csv(table).splitlines()[1:]] == ["33.3333"] * 4
+
+
+def test_values_that_their_images_show_equal_share_a_mark():
+    rows = (Row("a", "A", {"clean": Cell(62.6, 8)}), Row("b", "B", {"clean": Cell(63.4, 8)}), Row("c", "C", {}))
+    assert marked(Table("Model", (CLEAN,), rows, 8)) == ["63", "63", ""]
+
+
 @pytest.fixture
 def table() -> Table:
     """One row of each sort: measured and printed, misprinted, not measured, a twin, collapsed."""
@@ -75,17 +100,18 @@ def test_markdown_to_the_letter(table):
     assert to_markdown(table) == """\
 | Model            |     Clean | PGD20 n=4 |
 |------------------|----------:|----------:|
-| A                | **75.00** |     50.00 |
+| A                |    **75** |        50 |
 | - published      |     74.50 |     50.00 |
 | - difference     |     +0.50 |     +0.00 |
-| B\\|b             |   _62.50_ |       n/m |
+| B\\|b             |      _62_ |       n/m |
 | - published      | 61.00 [1] |  1.00 [1] |
 | - difference     |     +1.50 |           |
-| - twin           |    100.00 |       n/m |
+| - twin           |       100 |       n/m |
 | D, collapsed [2] |           | collapsed |
 
 - Clean: no attack
 - n/m: not measured
+- n=4: the first 4 test images; compare downwards only. Near 50 % the 95 % interval is ±35 points, of all 8 images ±28
 - [1] a misprint
 - [2] lost
 """
@@ -130,7 +156,7 @@ def test_a_mean_shows_its_deviation_beside_it():
         Row("a_mean", "- mean", {"clean": Cell(94.5, deviation=0.70711)}, ranked=False),
     )
     table = Table("Model", (CLEAN, PGD20), rows)
-    assert [line.split("|")[2].strip() for line in to_markdown(table).splitlines()[2:4]] == ["95.00", "94.50 ± 0.71"]
+    assert [line.split("|")[2].strip() for line in to_markdown(table).splitlines()[2:4]] == ["95", "94.50 ± 0.71"]
     assert metrics(table)["a_mean"] == {"clean": 94.5, "clean_std": 0.7071, "pgd20": None}
     assert "clean_std" not in metrics(table)["a"]
     header, *lines = to_csv(table).splitlines()
@@ -158,3 +184,17 @@ def test_a_note_said_twice_has_one_number():
 def test_a_column_says_on_how_many_images_only_where_they_are_not_all(table):
     assert "Clean n=" not in to_markdown(table)
     assert "PGD20 n=4" in to_markdown(table)
+
+
+def test_columns_of_different_images_are_not_for_comparison():
+    def below(images: int, **asked: int) -> list[str]:
+        row = Row("a", "A", {key: Cell(50.0, n) for key, n in asked.items()})
+        columns = tuple(Column(key, key, accuracy=True) for key in asked)
+        return [line for line in to_markdown(Table("Model", columns, (row,), images)).splitlines() if "n=" in line[:4]]
+
+    assert below(360, clean=360, pgd20=360) == below(360, clean=100, pgd20=100) == []
+    one, two = below(10000, clean=10000, aa=100, cw=1000)
+    assert one.startswith("- n=100: the first 100 test images; ") and two.startswith("- n=1000: the first 1000 ")
+    for line, images in ((one, 100), (two, 1000)):
+        interval = stats.binomtest(images // 2, images).proportion_ci(method="wilson")
+        assert f" is ±{50 * (interval.high - interval.low):.0f} points, of all 10000 images ±1" in line

@@ -72,6 +72,12 @@ def test_encoder(settings, name):
     assert words.encoder(settings) == name
 
 
+def unwrapped(quote: str) -> str:
+    """The first lines as one."""
+    assert max(map(len, quote.splitlines())) <= 120
+    return quote.replace("\n> ", " ")
+
+
 def test_the_first_lines_say_what_stands_in_for_what(params):
     small, paper = params.raw["profiles"]["small"], params.raw["profiles"]["paper"]
     small["data"] = {"source": "cifar", "train": 5000, "test": 1000}
@@ -79,17 +85,31 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
     small["scale"]["short"], paper["scale"]["short"] = 21, 200
     for recipe, epochs in (("finetune", 20), ("standard", 30), ("trades", 20)):
         small["recipes"][recipe] = {"epochs": epochs}
-    assert words.stands_in(params, "small", "cifar10").splitlines() == [
-        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers.",
-        "> Changed: width 8 for 64, pre-training epochs 21 for 200, training epochs 20-30 for 76-164.",
-    ]
-    assert words.stands_in(params, "small", "cifar10", networks=False).splitlines()[1] == (
-        "> Changed: width 8 for 64, pre-training epochs 21 for 200."
+    small["scale"] |= {"batch_size": 0.25, "bank_length": 1}
+    assert unwrapped(words.stands_in(params, "small", "cifar10")) == (
+        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers. "
+        "Changed: width 8 for 64, pre-training epochs 21 for 200, AMOC's batch size 64 for 256, "
+        "training epochs 20-30 for 76-164, and more: `profiles.small` of params.yaml."
     )
-    first, second = words.stands_in(params, "demo", "cifar10").splitlines()
-    assert first == "> **demo**: scikit-learn digits stand in for CIFAR-10. Read orderings, not numbers."
-    assert second.startswith("> Changed: width 16 for 64, epsilon 0.15 for 8/255, pre-training epochs 60 for 200, ")
+    assert "training epochs 20-30" not in words.stands_in(params, "small", "cifar10", networks=False)
     assert words.stands_in(params, "paper", "cifar10") == "> **paper**: CIFAR-10 and the papers' settings."
+    assert words.stands_in(params, "paper", "cifar10", "cifar100") == (
+        "> **paper**: CIFAR-10 and CIFAR-100 and the papers' settings."
+    )
+
+
+def test_of_digits_not_even_orderings_are_evidence(params):
+    assert unwrapped(words.stands_in(params, "demo", "cifar10", "cifar100", networks=False)) == (
+        "> **demo**: scikit-learn digits stand in for CIFAR-10 and scikit-learn digits, upright or turned, stand in "
+        "for CIFAR-100. It shows that the pipeline works; neither numbers nor orderings are evidence. "
+        "Changed: width 16 for 64, epsilon 0.15 for 8/255, pre-training epochs 60 for 200, "
+        "AMOC's batch size 32 for 256, bank length 1024 for 32768, and more: `profiles.demo` of params.yaml."
+    )
+
+
+def test_the_first_lines_do_without_an_encoder_that_params_yaml_does_not_have(params):
+    params.raw["runs"]["cifar10"] = {}
+    assert "AMOC" not in words.stands_in(params, "demo", "cifar10", networks=False)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +126,10 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
 def test_images(params, data, text):
     params.raw["profiles"]["demo"]["data"] = data
     assert words.images(params, "demo", "cifar10") == text
+
+
+def test_images_of_two_data_sets(params):
+    params.raw["profiles"]["small"]["data"] = {"source": "cifar", "train": 5000, "test": 1000}
+    assert words.images(params, "small", "cifar10", "cifar100") == (
+        "5000 training, 1000 test images stand in for all of CIFAR-10 and of CIFAR-100"
+    )
