@@ -32,9 +32,11 @@ NAMES = {
 # inches; y counts from the top of the page
 _FAMILY, _NAMES, _RIGHT, _GAP = 0.5, 0.78, 0.04, 0.44  # family, corruption, after the last column, a column of gaps
 _TITLE, _KEY, _HEADING = 0.36, 0.13, 0.3  # titles; a line of the key; headings of the gaps
-_LINE, _BETWEEN, _BELOW = 0.13, 0.05, 0.2  # a corruption, between families, scale
+_LINE, _BETWEEN, _BELOW = 0.14, 0.05, 0.2  # a corruption, between families, scale
+_NEAR = 0.045  # marks that are nearer to each other would cover one another: they stand at heights of their own
+_SPREAD = 0.076  # of a line: from the highest of them to the lowest
 
-_MARK: dict[str, Any] = {"marker": "o", "markersize": 4.2, "markeredgewidth": 1, "linestyle": "none", "clip_on": False}
+_MARK: dict[str, Any] = {"marker": "o", "markersize": 3.8, "markeredgewidth": 1, "linestyle": "none", "clip_on": False}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def draw(title: str, subtitle: str, rows: Sequence[str], series: Sequence[Series
         for number, row in enumerate(members):
             middle = y + _BETWEEN / 2 + _LINE * (number + 0.5)
             page.text(_FAMILY, middle, NAMES.get(row, row.replace("_", " ")), va="center_baseline", size=SMALL)
-            _row(axes, row, middle, series, low)
+            _row(axes, row, middle, series, low, (high - low) / (right - left))
             for place, gap in enumerate(gaps, start=1):
                 text, ink = _difference(gap, row, series)
                 style = {"ha": "right", "va": "center_baseline", "color": ink, "size": SMALL}
@@ -110,16 +112,36 @@ def _range(rows: Sequence[str], series: Sequence[Series]) -> tuple[float, float]
     return min(there) - room, max(there) + room
 
 
-def _row(axes: Axes, row: str, y: float, series: Sequence[Series], low: float) -> None:
+def _row(axes: Axes, row: str, y: float, series: Sequence[Series], low: float, per_inch: float) -> None:
+    """The marks of a row, or that there are none; low: where the scale begins, in percent, of which so many an inch."""
     values = [one.values[row] for one in series if one.values.get(row) is not None]
     if not values:
         plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the rules
         axes.text(low, y, "not measured", va="center_baseline", color=FAINT, size=SMALL, bbox=plate)
         return
     axes.plot([min(values), max(values)], [y, y], color=HAIR, linewidth=1.5, zorder=1)
-    for one in series:
-        if one.values.get(row) is not None:
-            axes.plot(one.values[row], y, zorder=2, **_look(one))
+    measured = [one for one in series if one.values.get(row) is not None]
+    heights = lanes([one.values[row] / per_inch for one in measured])
+    for one, height in zip(measured, heights, strict=True):
+        axes.plot(one.values[row], y + height, zorder=2, **_look(one))
+
+
+def lanes(places: Sequence[float]) -> list[float]:
+    """How far each mark of a row moves down, in inches as its place: not at all, unless it is near another one.
+
+    Marks that are near, each to the next, stand one below the other in the order in which they are given.
+    """
+    heights, groups = [0.0] * len(places), []
+    for number in sorted(range(len(places)), key=lambda number: places[number]):
+        if groups and places[number] - places[groups[-1][-1]] < _NEAR:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    for group in groups:
+        step = min(_SPREAD / 2, _SPREAD / max(1, len(group) - 1))
+        for at, number in enumerate(sorted(group)):
+            heights[number] = step * (at - (len(group) - 1) / 2)
+    return heights
 
 
 def _difference(gap: Gap, row: str, series: Sequence[Series]) -> tuple[str, str]:

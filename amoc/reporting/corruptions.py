@@ -102,7 +102,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
             )
     images = sheet.images if sheet else record.images if record else None
     table = tabulate(images, sheet, record)
-    shown = f": test image {sheet.number}, {sheet.label}, by severity" if sheet else ""
+    which = "" if sheet is None else "the first test image" if sheet.number == 0 else f"test image {sheet.number}"
+    shown = f": {which}, of class {sheet.label}; columns are severities" if sheet else ""
     measured = f", the mean over the first {sheet.measured_images} test images" if sheet else ""
     text = page(
         words.stands_in(params, profile, DATASET, networks=False),

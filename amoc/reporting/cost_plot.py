@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # inches; y counts from the top of the page
 _NAMES, _BARS, _GAP, _RIGHT = 1.36, 0.58, 0.14, 0.1  # names, bars, between bars and dots, after the dots
-_ABOVE, _BELOW, _LINE = 0.54, 0.2, 0.19  # title and headings; scale; a way
+_ABOVE, _BELOW, _LINE = 0.54, 0.36, 0.19  # title and headings; scale and key; a way
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 4, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
 _TICK: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.2, "linestyle": "none", "clip_on": False}
+_COMPARED = 0.8  # width of the line through the first way's mean
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def draw(title: str, subtitle: str, ways: Sequence[Way]) -> Figure:
     dots.set_xlim(low - margin, high + margin)
     dots.grid(axis="x")
     if ways and ways[0].accuracies:
-        dots.axvline(fmean(ways[0].accuracies), color=LOOKS[ways[0].method].light.colour, linewidth=0.8, zorder=1)
+        colour = LOOKS[ways[0].method].light.colour
+        dots.axvline(fmean(ways[0].accuracies), color=colour, linewidth=_COMPARED, zorder=1)
+        _key(page, ways[0])
     for number, way in enumerate(ways):
         y, colour = _ABOVE + _LINE * (number + 0.5), LOOKS[way.method].colour
         page.axhline(_ABOVE + _LINE * number, color=HAIR, linewidth=0.5)
@@ -68,3 +72,14 @@ def draw(title: str, subtitle: str, ways: Sequence[Way]) -> Figure:
         else:
             dots.text(low, y, "not measured", va="center_baseline", size=SMALL, color=FAINT)
     return figure
+
+
+def _key(page: Axes, first: Way) -> None:
+    """What the marks mean, in the colour of the first way, with whose mean the others are compared."""
+    look = LOOKS[first.method]
+    handles = page.plot([], [], color=look.colour, label="a seed", **_DOT)
+    handles += page.plot([], [], color=look.colour, label="mean of the seeds", **_TICK)
+    line = _TICK | {"markeredgewidth": _COMPARED}
+    handles += page.plot([], [], color=look.light.colour, label=f"mean of {first.name.partition(',')[0]}", **line)
+    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
+    page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.4, columnspacing=1.2, **flush)

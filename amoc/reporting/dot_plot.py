@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, Look, sheet
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 # inches; y counts from the top of the page
 _LEFT, _GAP, _RIGHT = 0.74, 0.12, 0.04  # before the panels, between them, after them
-_ABOVE, _BELOW = 0.60, 0.38  # titles and headings; scale and key
+_ABOVE, _BELOW, _KEY = 0.60, 0.25, 0.14  # titles and headings; scale; a line of the key
 _EDGE, _LINE = 0.125, 0.13  # of a band: from a rule to the nearest line of text, from line to line
 _CHARACTER, _CLEAR = 0.046, 0.035  # of a number: the width of a character, the space to its marks
 
 _SCALE = (-6.0, 106.0)  # percent: a dot at 0 or at 100 stays inside
 _DOT: dict[str, Any] = {"markersize": 4, "markeredgewidth": 0, "clip_on": False}
 _DIAMOND: dict[str, Any] = {"markersize": 5, "markeredgewidth": 0.7, "fillstyle": "none", "clip_on": False}
+INTERVAL = "line: Wilson's 95 % interval over the test images, not over seeds"
 _RADIUS, _TIP = 4 / 2 / 72, 5 / 2**0.5 / 72  # inches from the centre of a dot, and of a diamond
 
 
@@ -39,7 +41,7 @@ class Entry:
 
     method: str  # key of LOOKS
     name: str
-    notes: tuple[str, ...]  # a line each, below the name
+    notes: tuple[str, ...]  # below the name, each on a line of its own, or two
     row: Row
     twin: Row | None = None
 
@@ -58,7 +60,12 @@ class _Band:
 
     @property
     def bottom(self) -> float:
-        return self.line(max(len(self.entry.notes), 1 if self.twin else 0)) + _EDGE
+        return self.line(max(len(self.notes), 1 if self.twin else 0)) + _EDGE
+
+    @property
+    def notes(self) -> list[str]:
+        """As lines that have room before the panels."""
+        return [line for note in self.entry.notes for line in wrap(note, round(_LEFT / _CHARACTER))]
 
     def marks(self, column: str) -> list[_Mark]:
         look = LOOKS[self.entry.method]
@@ -106,24 +113,25 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], entries: Sequence[E
     """
     bands = _bands(entries, [panel.column for panel in panels])
     bottom = bands[-1].bottom if bands else _ABOVE + 2 * _EDGE
-    height, width = bottom + _BELOW, (COLUMN - _LEFT - _RIGHT + _GAP) / len(panels) - _GAP
+    key = _key([mark for band in bands for panel in panels for mark in band.marks(panel.column)], entries)
+    below = _BELOW + _KEY * len(key)
+    height, width = bottom + below, (COLUMN - _LEFT - _RIGHT + _GAP) / len(panels) - _GAP
     figure, page = sheet(height, title, subtitle)
     for band in bands:
         page.axhline(band.top, color=HAIR, linewidth=0.5)
         page.text(0, band.line(0), band.entry.name, va="center_baseline")
-        for number, note in enumerate(band.entry.notes, start=1):
+        for number, note in enumerate(band.notes, start=1):
             page.text(0, band.line(number), note, va="center_baseline", color=FAINT, size=SMALL)
-    everything = []
     for place, panel in enumerate(panels):
         left = _LEFT + place * (width + _GAP)
-        box = (left / COLUMN, _BELOW / height, width / COLUMN, (bottom - _ABOVE) / height)
+        box = (left / COLUMN, below / height, width / COLUMN, (bottom - _ABOVE) / height)
         marks = [mark for band in bands for mark in band.marks(panel.column)]
         axes = figure.add_axes(box, xlim=_SCALE, ylim=(bottom, _ABOVE))
         _frame(axes, panel.heading, marks)
         _dots(axes, marks)
         _numbers(axes, marks, (_SCALE[1] - _SCALE[0]) / width)
-        everything += marks
-    _key(page, everything)
+    for number, line in enumerate(key):
+        _explain(page, bottom + _BELOW + _KEY * (number + 0.5), line)
     return figure
 
 
@@ -184,16 +192,30 @@ def _places(marks: Sequence[_Mark], per_inch: float) -> dict[_Mark, tuple[float,
     return between | left | right if len(right) == len(marks) else between | right | left
 
 
-def _key(page: Axes, marks: Sequence[_Mark]) -> None:
-    """What the marks mean, of those that there are."""
-    look, handles = LOOKS["standard"], []
+def _key(marks: Sequence[_Mark], entries: Sequence[Entry]) -> list[dict[str, dict[str, Any]]]:
+    """What the marks mean, of those that there are: in each line words, and how the mark before them looks."""
+    look, dot = LOOKS["standard"], {"marker": "o", "linewidth": 1, **_DOT}
     measured = {mark.ink for mark in marks if mark.cell.number is not None}
+    first: dict[str, dict[str, Any]] = {}
     if INK in measured:
-        handles += page.plot([], [], "-o", color=look.colour, linewidth=1, label="last epoch, 95 % interval", **_DOT)
+        first["last epoch"] = dot | {"color": look.colour}
     if FAINT in measured:
-        handles += page.plot([], [], "-o", color=look.light.colour, linewidth=1, label="early-stopped twin", **_DOT)
+        first["early-stopped twin"] = dot | {"color": look.light.colour}
     if any(mark.cell.published is not None for mark in marks):
-        handles += page.plot([], [], "D", color=look.colour, label="published", **_DIAMOND)
-    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
-    spaced = {"handlelength": 1.5, "handletextpad": 0.4, "columnspacing": 1.2}
-    page.legend(handles=handles, ncols=3, fontsize=SMALL, **flush, **spaced)
+        first["published"] = {"marker": "D", "linestyle": "none", "color": look.colour, **_DIAMOND}
+    looks = {entry.name: LOOKS[entry.method] for entry in entries}
+    others = {name: dot | {"marker": o.marker, "color": o.colour} for name, o in looks.items() if o.marker != "o"}
+    return [line for line in (first, others, {INTERVAL: {}} if measured else {}) if line]
+
+
+def _explain(page: Axes, y: float, line: dict[str, dict[str, Any]]) -> None:
+    """A line of the key, y being its middle. (An Axes keeps one legend of its own, the last.)"""
+    from matplotlib.legend import Legend
+
+    if INTERVAL in line:
+        page.text(0, y, INTERVAL, va="center_baseline", size=SMALL)
+        return
+    handles = [page.plot([], [], **look)[0] for look in line.values()]
+    placed = {"loc": "center left", "bbox_to_anchor": (0, y), "bbox_transform": page.transData, "frameon": False}
+    spaced = {"borderpad": 0, "borderaxespad": 0, "handlelength": 1.5, "handletextpad": 0.4, "columnspacing": 1.2}
+    page.add_artist(Legend(page, handles, list(line), ncols=len(handles), fontsize=SMALL, **placed, **spaced))

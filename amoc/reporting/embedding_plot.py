@@ -1,10 +1,10 @@
-"""Features in a plane: a panel per encoder, a dot per image in its class's colour, each class named where it is."""
+"""Features in a plane: a panel per encoder, a dot per image in its class's colour, each class named at one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from math import dist
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting.figures import COLUMN, FAINT, HAIR, INK, SMALL, sheet
@@ -20,11 +20,13 @@ COLOURS = (
 )
 
 # inches; y counts from the top of the page
-_ABOVE, _BELOW, _GAP = 0.38, 0.03, 0.1  # titles; the lower edge; between panels
+_ABOVE, _BELOW, _GAP = 0.5, 0.03, 0.1  # titles and key; the lower edge; between panels
 _HEADING = 0.32  # above each panel: its name, its numbers
 _CHARACTER, _HEIGHT, _SIGN = 0.05, 0.115, 0.075  # of a class's name: width of a character, height; before it, its dot
 _MARGIN = 0.04  # of a panel: the share of its width that stays empty at each side
 _TRIES = 400
+_SHARE = 4  # of a class, one in so many of its images is near the one that is named
+KEY = "a large dot is the image where its class is densest"
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 1.8, "markeredgewidth": 0, "linestyle": "none"}
 _NAMED: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markeredgewidth": 0.7, "markeredgecolor": "white"}
@@ -48,6 +50,7 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel]) -> Figure:
     side = (COLUMN - _GAP) / 2
     height = _ABOVE + -(-len(panels) // 2) * (side + _HEADING) + _BELOW
     figure, page = sheet(height, title, subtitle)
+    page.text(0, 0.39, KEY, va="center_baseline", size=SMALL, color=FAINT)
     for number, panel in enumerate(panels):
         left, top = number % 2 * (side + _GAP), _ABOVE + number // 2 * (side + _HEADING) + _HEADING
         page.text(left, top - 0.19, panel.name, va="center_baseline")
@@ -73,13 +76,20 @@ def _images(axes: Axes, panel: Panel, side: float) -> None:
     for label in named:
         own = dots[label]
         axes.plot([x[i] for i in own], [y[i] for i in own], color=_colour(label), rasterized=True, **_DOT)
-    middles = [(median(x[i] for i in dots[label]), median(y[i] for i in dots[label])) for label in named]
     widths = [_SIGN + _CHARACTER * len(panel.classes[label]) for label in named]
-    for label, width, (centre, height) in zip(named, widths, apart(middles, widths, side), strict=True):
+    images = [densest([(x[i], y[i]) for i in dots[label]]) for label in named]
+    centres = [(x + (width - _SIGN) / 2, y) for (x, y), width in zip(images, widths, strict=True)]
+    for label, width, (centre, height) in zip(named, widths, apart(centres, widths, side), strict=True):
         left, halo = centre - width / 2, [withStroke(linewidth=1.8, foreground="white")]
         axes.plot(left + _SIGN / 2, height, color=_colour(label), zorder=3, **_NAMED)
         axes.text(left + _SIGN, height, panel.classes[label], va="center_baseline", size=SMALL, color=INK,
                   path_effects=halo, zorder=3)  # fmt: skip
+
+
+def densest(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The one with a quarter of the others in the least circle around it: in a cluster, as a median may not be."""
+    count = -(-(len(points) - 1) // _SHARE)
+    return min(points, key=lambda point: sorted(dist(point, other) for other in points)[count])
 
 
 def _colour(label: int) -> str:
@@ -98,7 +108,7 @@ def _fitted(panel: Panel, side: float) -> tuple[list[float], list[float]]:
 
 
 def apart(middles: Sequence[tuple[float, float]], widths: Sequence[float], side: float) -> list[tuple[float, float]]:
-    """Where names of these widths go so that none covers another, near their middles and inside the panel; inches.
+    """The middles of names of these widths so that none covers another, near these ones and inside the panel; inches.
 
     Pairs that overlap are moved from each other, each by half, along the way that takes less; again until none does.
     """

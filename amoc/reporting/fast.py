@@ -113,7 +113,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     )
     drawn = [_way(params, profile, row, found[row.key]) for row in rows]
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
-    title = "Robust accuracy of cheaper attacks"
+    title = "Robustness of encoders trained with cheaper attacks"
     return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, drawn))
 
 
@@ -214,6 +214,7 @@ def _row(params: Params, profile: str, row: Row, single: Mapping[str, records.Re
 def _way(params: Params, profile: str, row: Row, seeds: Seeds) -> Way:
     """As the picture shows it."""
     settings = params.pretraining(profile, DATASET, row.key)
-    name = how(settings) if settings.attacks else row.label
+    plain = row.key == STUDY.lines[0].key or not settings.attacks
+    name = row.label if plain else how(settings)
     robust = tuple(study.numbers(seeds, "adev_pgd20").values())
     return Way("amoc" if settings.attacks else "moco", name, passes(settings), robust)

@@ -149,6 +149,8 @@ def told(one: Embedded) -> str:
         f"features, the neighbours among {one.train_images} training images. In the plane are the test images "
         f"({drawn}): t-SNE with perplexity {one.embedding.perplexity:g}, started from the principal components, seed "
         f"{one.embedding.seed}.",
+        "A class's name stands beside a large dot: the image that has a quarter of its class in the least circle "
+        "around it. Names that would cover each other are moved apart, and their dots with them.",
         "In such a plane, near means alike; distances between groups, their sizes and places mean nothing, and another "
         "seed or perplexity gives another plane. What is claimed is judged by the numbers alone, each of one encoder.",
     )

@@ -28,11 +28,12 @@ _WIDTH = 120  # of running text
 COLUMNS = (
     Column("n", "n", "seeds that both methods have", digits=0),
     Column("difference", "Difference", "mean over the seeds, points of accuracy, the first method minus the second"),
-    Column("d", "d", "Cohen's d of paired values: that mean over the standard deviation of the differences"),
+    # a digit more than usual: else numbers beside a bound hide on which side of it they are
+    Column("d", "d", "Cohen's d of paired values: that mean over the standard deviation of the differences", digits=3),
     Column("t", "t", "of the paired t-test"),
-    Column("p", "p", "of the paired t-test, two-sided; the journal's", digits=2, significant=True),
-    Column("holm", "p, Holm", "the same, corrected for the number of tests in this table", digits=2, significant=True),
-    Column("wilcoxon", "p, Wilcoxon", "of the signed-rank test, two-sided, not corrected", digits=2, significant=True),
+    Column("p", "p", "of the paired t-test, two-sided; the journal's", digits=3, significant=True),
+    Column("holm", "p, Holm", "the same, corrected for the number of tests in this table", digits=3, significant=True),
+    Column("wilcoxon", "p, Wilcoxon", "of the signed-rank test, two-sided, not corrected", digits=3, significant=True),
 )
 
 
@@ -120,11 +121,11 @@ def can_show(tests: Sequence[Tested]) -> str:
     for n in sorted({len(each.seeds) for each in made}):
         strict = LEVEL / len(made)
         sentences.append(
-            f"With {n} pairs a t-test gives p < {LEVEL} from |d| = {least_effect_size(n, LEVEL):.2f} on, and the first "
-            f"of {len(made)} tests passes Holm's p < {strict:.2g} from |d| = {least_effect_size(n, strict):.2f} on: "
-            "smaller effects may be real and are not shown. The t-test takes the differences for normal, which so few "
-            "cannot tell; the signed-rank test does not, but with "
-            f"{n} pairs its p cannot be below 2/2^{n} = {least_wilcoxon_p(n):.4g}"
+            f"With {n} pairs a t-test gives p < {LEVEL} from |d| = {least_effect_size(n, LEVEL):.3f} on, and the first "
+            f"of {len(made)} tests passes Holm's p < {strict:.3g} from |d| = {least_effect_size(n, strict):.3f} "
+            "on: smaller effects may be real and are not shown. The t-test takes the differences for normal, which so "
+            f"few cannot tell; the signed-rank test does not, but with {n} pairs its p cannot be "
+            f"below 2/2^{n} = {least_wilcoxon_p(n):.4g}"
             + (f", so it can never reach {LEVEL}." if least_wilcoxon_p(n) >= LEVEL else ".")
         )
     sentences.append(

@@ -30,12 +30,14 @@ READING = """\
 Percent of the test images still right after PGD20 of growing radius. The columns are in eighths of the epsilon that the
 networks were trained with; 0 is without attack. The picture has steps of 0.1 epsilon; steps of 0.25 epsilon, the
 peers', are below it. A curve that does not come down to about 0 would say that the attack fails, not that the network
-is robust.
+is robust. 8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random start, as an attack's starts are
+drawn by its name: they may differ by a point or two.
 """
+STARTS = "at the grey line: PGD20 of Tables 5 and 6, from another random start"
 
 # inches; y counts from the top of the page
-_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.24, 0.16  # before the panels, between them, after them
-_ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.34, 0.28, 0.24, 0.16  # before the panels, between them, after them
+_ABOVE, _BELOW = 0.58, 0.52  # titles and headings; scale, its title and a note
 _POINT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0, "linewidth": 1, "clip_on": False}
 
 
@@ -146,6 +148,7 @@ def _doubt(curves: Sequence[Curve]) -> str:
 def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon: float) -> Figure:
     """A panel per data set, a line per network; the radius at which they were trained is marked."""
     figure, page = sheet(_HEIGHT, "Accuracy (%) under PGD20 over its radius", subtitle)
+    page.text(0, _HEIGHT - 0.07, STARTS, va="center_baseline", size=SMALL, color=FAINT)
     width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(titles) - _GAP
     for place, (dataset, title) in enumerate(titles.items()):
         left = _LEFT + place * (width + _GAP)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
@@ -18,13 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # inches; y counts from the top of the page
-_HEIGHT, _LEFT, _GAP, _RIGHT = 2.2, 0.28, 0.44, 0.38  # before the panels, between them, after them
-_ABOVE, _BELOW = 0.58, 0.38  # titles and headings; scale and its title
-BAR = "The bar is the standard deviation over\nthe seeds of the default, each way from its point."
+_HEIGHT, _LEFT, _GAP, _RIGHT = 2.34, 0.28, 0.44, 0.38  # before the panels, between them, after them
+_ABOVE, _BELOW = 0.58, 0.52  # titles and headings; scale, its title and the key
+SEEDS = "In the picture, a dash is the default with another seed, one of those in the mean above."
 _ROOM = 0.15  # of the scale, for the name of a tick
 
 _ATTACKS = {"clean": "clean", "pgd20": "PGD20"}  # of a measure: what its line is called
 _POINT: dict[str, Any] = {"marker": "o", "markersize": 3.5, "markeredgewidth": 0, "linewidth": 1, "clip_on": False}
+_DASH: dict[str, Any] = {"marker": "_", "markersize": 8, "markeredgewidth": 0.8, "linestyle": "none", "clip_on": False}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Axis:
 
 def sweep(name: str, title: str, lines: tuple[Line, ...], axis: Axis, above: str, caption: str) -> Listing:
     """The table of such encoders, with its picture; `above` is the picture's title."""
-    told = f"{caption} {BAR}\n"
+    told = f"{caption}\n{SEEDS}\n"
     return Listing(name, title, lines, caption=told, call=axis.call, draw=Curves(above, axis, lines))
 
 
@@ -70,6 +70,8 @@ class Curves:
             self._frame(axes, records, FAINT if place == 0 else "none")
             for attack, name in _ATTACKS.items():
                 self._line(axes, f"{recipe}_{attack}", name, found)
+        if any(len(encoders.seeds(found, line)) > 1 for line in self.lines):
+            _key(page)
         return figure
 
     def value(self, record: Record) -> float:
@@ -102,7 +104,7 @@ class Curves:
         return names
 
     def _line(self, axes: Axes, measure: str, name: str, found: Found) -> None:
-        """One accuracy over the setting, all of one seed; where there are more, a bar of their deviation each way."""
+        """One accuracy over the setting, all of one seed; a dash for each other seed, wider than a point to be seen."""
         look = LOOKS["amoc"].light if measure.endswith("clean") else LOOKS["amoc"]
         points = []
         for line in self.lines:
@@ -111,14 +113,18 @@ class Curves:
             if record is None or number is None:
                 continue
             points.append((self.value(record), number))
-            seeds = [encoders.number(repeat, measure) for repeat in encoders.seeds(found, line).values()]
-            there = [seed for seed in seeds if seed is not None]
-            if len(there) > 1:
-                bar = {"color": look.light.colour, "linewidth": 3, "zorder": 1, "clip_on": False}
-                ends = [number - stdev(there), number + stdev(there)]
-                axes.plot([self.value(record)] * 2, ends, solid_capstyle="butt", **bar)
+            repeats = [repeat for repeat in encoders.seeds(found, line).values() if repeat is not record]
+            others = [other for repeat in repeats if (other := encoders.number(repeat, measure)) is not None]
+            axes.plot([self.value(record)] * len(others), others, color=INK, zorder=3, **_DASH)
         if points:
             points.sort()
             axes.plot(*zip(*points, strict=True), color=look.colour, **_POINT)
             beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "size": SMALL}
             axes.annotate(name, points[-1], color=INK, annotation_clip=False, **beside)
+
+
+def _key(page: Axes) -> None:
+    """What a dash means."""
+    handles = page.plot([], [], color=INK, label="the default with another seed", **_DASH)
+    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
+    page.legend(handles=handles, fontsize=SMALL, handlelength=1, handletextpad=0.4, **flush)

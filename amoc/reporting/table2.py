@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from amoc.params import Params
@@ -17,24 +20,46 @@ COLUMNS = (
     Column("norm", "Norm"),
     Column("epsilon", "Epsilon"),
     Column("iterations", "Iterations", digits=0),
-    Column("step", "Step"),
+    Column("step", "Step", "a share of epsilon"),
     Column("images", "Images"),
+    Column("other", "Other settings"),
 )
-RELATIVE = "the step is a share of epsilon"
+HEADINGS = {  # attack of a suite -> its column in the tables of accuracies
+    "linf_pgd20": "PGD20",
+    "linf_pgd20_peers": "PGD20p",
+    "linf_deepfool": "DeepFool",
+    "linf_autoattack": "AA",
+    "l1_pgd50": "L1-PGD",
+    "l1_slide": "SLIDE",
+    "l2_pgd50": "L2-PGD",
+    "l2_pgd50_v1": "L2-PGD",
+    "l2_cw": "C&W",
+    "l2_autoattack": "AA-L2",
+}
+RECIPES = words.OBJECTIVES | words.RECIPES | {"finetune": "fine-tuning", "finetune_v1": "the preprint's fine-tuning"}
+START, NO_START = "uniform random start", "no random start"
+READING = """\
+A row called test is of the attack on test images whose column has that name in the tables of accuracies. Runs are
+called as in `params.yaml`, without those that only repeat one with another seed.
+"""
+NAMED = 8  # so many runs are named at most
 
 
 @dataclass(frozen=True)
 class Configured:
-    """A table of attacks as they are set."""
+    """A table of attacks as they are set. With a selection, it has what that reads of params.yaml; else everything."""
 
     name: str
     title: str
     suite: str  # whose attacks on the test images it lists
+    runs: tuple[str, ...] | None = None
+    networks: tuple[str, ...] | None = None
+    probes: tuple[str, ...] | None = None
 
     def build(self, params: Params, profile: str) -> Report:
         """The attacks of the pre-training runs, of the classifiers and their early stopping, and of the suite."""
-        table = Table("Used", COLUMNS, (*_training(params, profile), *_testing(params, profile, self.suite)))
-        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table))
+        table = Table("Used in", COLUMNS, (*_training(params, profile, self), *_testing(params, profile, self)))
+        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table), READING)
         return Report(self.name, profile, text, to_csv(table), metrics(table))
 
 
@@ -43,84 +68,120 @@ TABLE = Configured("table2", "Table 2: attacks", "table5")
 build = TABLE.build
 
 
-def _training(params: Params, profile: str) -> list[Row]:
+def _training(params: Params, profile: str, configured: Configured) -> list[Row]:
     """One row for each way in which training attacks, and who uses it."""
-    runs = {run: params.pretraining(profile, DATASET, run) for run in params.runs(DATASET)}
-    networks = {name: params.classifying(profile, DATASET, name) for name in params.networks(DATASET)}
-    recipes = {network.recipe_name: network.recipe for network in networks.values()}
-    recipes |= {probe: params.recipe(profile, probe) for probe in params.probes}
+    chosen = _chosen(params.runs(DATASET), configured.runs)
+    runs = {run: params.pretraining(profile, DATASET, run) for run in chosen}
+    networks = [
+        params.classifying(profile, DATASET, name) for name in _chosen(params.networks(DATASET), configured.networks)
+    ]
+    recipes = {network.recipe_name: network.recipe for network in networks}
+    recipes |= {probe: params.recipe(profile, probe) for probe in _chosen(params.probes, configured.probes)}
     stopping = params.early_stopping(profile)
     held_out = TrainingAttack(steps=stopping.steps, relative_step=stopping.relative_step, random_start=True)
     linf = params.epsilon(profile).linf
+    pretrained = _grouped({name: (run.attack, run.epsilon) for name, run in runs.items() if run.attacks})
+    trained = _grouped({name: (recipe.attack, recipe.epsilon) for name, recipe in recipes.items() if recipe.attack})
+    stopped = _grouped({"": (held_out, linf)})
     return [
-        *_grouped("pretraining", {n: (r.attack, r.epsilon) for n, r in runs.items() if r.attacks}, "training"),
-        *_grouped("classifying", {n: (r.attack, r.epsilon) for n, r in recipes.items() if r.attack}, "training"),
-        *_grouped("early_stopping", {"early stopping": (held_out, linf)}, f"{stopping.images} held out"),
+        *_rows("pretraining", "pre-training", pretrained, "training", partial(_runs, alone=len(pretrained) == 1)),
+        *_rows("classifying", "training with labels", trained, "training", _recipes),
+        *_rows("early_stopping", "early stopping", stopped, f"{stopping.images} held out", lambda names: ""),
     ]
 
 
-def _grouped(key: str, users: dict[str, tuple[TrainingAttack, float]], images: str) -> list[Row]:
-    """Equal attacks share a row; where there are several, their keys are numbered."""
+def _chosen(known: Iterable[str], names: tuple[str, ...] | None) -> list[str]:
+    return [name for name in known if names is None or name in names]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Those who attack alike while they train."""
+
+    attack: TrainingAttack
+    epsilon: float
+    users: tuple[str, ...]
+
+
+def _grouped(attacks: dict[str, tuple[TrainingAttack, float]]) -> list[_Group]:
     groups: dict[tuple[TrainingAttack, float], list[str]] = {}
-    for user, attack in users.items():
+    for user, attack in attacks.items():
         groups.setdefault(attack, []).append(user)
+    return [_Group(attack, epsilon, tuple(users)) for (attack, epsilon), users in groups.items()]
+
+
+def _runs(names: Sequence[str], alone: bool) -> str:
+    """alone: whether all runs that attack are of one group."""
+    roles = list(dict.fromkeys(re.sub(r"_seed\d+$", "", name) for name in names))
+    if len(roles) <= NAMED:
+        return ", ".join(roles)
+    return "all runs that attack" if alone else "all runs that attack, but for those of the other rows"
+
+
+def _recipes(names: Sequence[str]) -> str:
+    return ", ".join(RECIPES.get(name, name) for name in names)
+
+
+def _rows(
+    key: str, label: str, groups: Sequence[_Group], images: str, tell: Callable[[Sequence[str]], str]
+) -> list[Row]:
+    """A row for each group, with a note that tells who that is; where there are several, their keys are numbered."""
     rows = []
-    for number, ((attack, epsilon), names) in enumerate(groups.items(), start=1):
-        start = "a uniform" if attack.random_start else "no"
+    for number, group in enumerate(groups, start=1):
+        attack, told = group.attack, tell(group.users)
         cells = {
             "attack": Cell(f"PGD{attack.steps}"),
             "norm": Cell("Linf"),
-            "epsilon": Cell(epsilon, shown=words.radius(epsilon)),
+            "epsilon": Cell(group.epsilon, shown=words.radius(group.epsilon)),
             "iterations": Cell(attack.steps),
-            "step": Cell(attack.relative_step, shown=f"{attack.relative_step:g}", notes=(RELATIVE,)),
+            "step": _step(attack.relative_step),
             "images": Cell(images),
+            "other": Cell(START if attack.random_start else NO_START),
         }
-        label = key.replace("_", " ")
-        note = () if names == [label] else (f"{', '.join(names)}; {start} random start",)
-        rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=note))
+        rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=(told,) if told else ()))
     return rows
 
 
-def _testing(params: Params, profile: str, suite: str) -> list[Row]:
+def _testing(params: Params, profile: str, configured: Configured) -> list[Row]:
     """One row per attack of the suite."""
     test = params.data(profile).test
     everything = f"all {test}" if test else "all"
-    return [
-        Row(name, name, _cells(attack.plain(), everything)) for name, attack in params.suite(profile, suite).items()
-    ]
+    suite = params.suite(profile, configured.suite)
+    rows = []
+    for name, attack in suite.items():
+        whose = ", the preprint's" if name.removesuffix("_v1") in suite.keys() - {name} else ""
+        rows.append(Row(name, f"test: {HEADINGS.get(name, name)}{whose}", _cells(attack.plain(), everything)))
+    return rows
 
 
 def _cells(attack: dict[str, Any], everything: str) -> dict[str, Cell]:
     kind, steps = attack["kind"], attack.get("steps")
-    name = words.ATTACKS[kind] + (str(steps) if kind == "pgd" else "")
-    images = f"first {attack['images']}" if attack["images"] else everything
     return {
-        "attack": Cell(name, notes=_particulars(attack)),
+        "attack": Cell(words.ATTACKS[kind] + (str(steps) if kind == "pgd" else "")),
         "norm": Cell(words.NORMS[attack["norm"]]),
         "epsilon": Cell(attack["epsilon"], shown=words.radius(attack["epsilon"])),
         "iterations": Cell(steps, missing="-"),
-        "step": _step(attack),
-        "images": Cell(images),
+        "step": _step(attack.get("relative_step")),
+        "images": Cell(f"first {attack['images']}" if attack["images"] else everything),
+        "other": _other(attack),
     }
 
 
-def _step(attack: dict[str, Any]) -> Cell:
-    """What the papers' column "step size" means for each attack."""
-    meanings = {
-        "relative_step": RELATIVE,
-        "overshoot": "DeepFool: the step is its overshoot",
-        "lr": "C&W: the step is its learning rate",
-    }
-    for key, meaning in meanings.items():
-        if key in attack:
-            return Cell(attack[key], shown=f"{attack[key]:g}", notes=(meaning,))
-    return Cell(missing="-")
+def _step(share: float | None) -> Cell:
+    return Cell(share, shown=f"{share:g}" if share is not None else None, missing="-")
 
 
-def _particulars(attack: dict[str, Any]) -> tuple[str, ...]:
+def _other(attack: dict[str, Any]) -> Cell:
     """What the columns have no place for."""
-    if attack["kind"] == "carlini_wagner":
-        return (f"{attack['binary_search_steps']} binary search steps, first constant {attack['initial_const']:g}",)
-    if attack["kind"] == "autoattack":
-        return (f"version standard (APGD-CE, APGD-T, FAB-T, Square), {attack['square_queries']} queries of Square",)
-    return ()
+    kind = attack["kind"]
+    if kind == "deepfool":
+        return Cell(f"overshoot {attack['overshoot']:g}")
+    if kind == "carlini_wagner":
+        search = f"{attack['binary_search_steps']} binary search steps, first constant {attack['initial_const']:g}"
+        return Cell(f"learning rate {attack['lr']:g}", notes=(search,))
+    if kind == "autoattack":
+        precision = attack.get("search_precision", "float32")
+        searching = "" if precision == "float32" else f", searching in {precision}"
+        members = f"version standard (APGD-CE, APGD-T, FAB-T, Square){searching}"
+        return Cell(f"Square: {attack['square_queries']} queries", notes=(members,))
+    return Cell(START if kind == "pgd" else NO_START)

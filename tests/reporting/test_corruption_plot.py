@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import dist
+
 import pytest
 
-from amoc.reporting.corruption_plot import FAMILIES, Gap, Series, draw
+from amoc.reporting.corruption_plot import FAMILIES, Gap, Series, draw, lanes
 from amoc.reporting.figures import INK, LOOKS, render, style
 from amoc.reporting.paper_claims import CORRUPTIONS
 
@@ -36,6 +39,35 @@ def test_marks_stand_at_the_accuracies_in_the_methods_colours(figure):
     assert hollow == {LOOKS["amoc"].colour}
     low, high = figure.axes[1].get_xlim()
     assert low < 50 and high > 80
+
+
+def test_no_mark_covers_another(figure):
+    """Of marks that are equal or near a part of each is seen; the others stay where they are."""
+    equal = [Series(name, "acl", name, {"clean": 80.0, "fog": 20.0 + 60 * n}) for n, name in enumerate("abc")]
+    near = Series("d", "amoc", "d", {"clean": 80.5, "fog": 50.0})
+    with style():
+        drawn = draw("Title", "subtitle", ("clean", "fog"), (*equal, near), ())
+    marks = [line for line in drawn.axes[1].lines if line.get_marker() == "o"]
+    places = [tuple(72 * each for each in drawn.dpi_scale_trans.inverted().transform(_pixels(line))) for line in marks]
+    width = marks[0].get_markersize() + marks[0].get_markeredgewidth()
+    distances = [dist(one, other) for one, other in combinations(places, 2)]
+    assert len(marks) == 8 and min(distances) > width / 3
+    assert len({y for _, y in places[4:]}) == 1  # of fog
+    two = [line.get_ydata()[0] for line in figure.axes[1].lines if line.get_marker() == "o"]
+    assert two[0] == two[1] or abs(two[0] - two[1]) * 72 > width / 2  # of clean: 80 and 79
+
+
+def _pixels(line) -> tuple[float, float]:
+    return line.axes.transData.transform((line.get_xdata()[0], line.get_ydata()[0]))
+
+
+def test_marks_stand_one_below_the_other_in_their_order_only_where_they_are_near():
+    assert lanes([1.0, 2.0, 3.0]) == [0, 0, 0]
+    first, second, third = lanes([1.01, 2.0, 1.0])
+    assert first < 0 == second < third == -first
+    assert lanes([1.0]) == [0] and lanes([]) == []
+    chain = lanes([1.0, 1.04, 1.08])  # the ends are not near each other, but both are near the middle
+    assert chain == sorted(chain) and len(set(chain)) == 3
 
 
 def test_gaps_are_told_and_those_below_zero_stand_back(figure):

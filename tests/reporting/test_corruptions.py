@@ -84,6 +84,14 @@ def test_the_picture_has_the_image_under_each_corruption_in_order(params, sheet,
     assert all(0 <= box.x0 < box.x1 <= 1.001 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
 
 
+@pytest.mark.parametrize(("number", "which"), [(0, "the first test image"), (7, "test image 7")])
+def test_the_picture_says_which_image_it_shows_and_what_the_columns_are(params, sheet, write, number, which):
+    write(sheet | {"number": number})
+    with style():
+        page = corruptions.build(params, "demo").draw().axes[0]
+    assert f"demo: {which}, of class three; columns are severities" in [text.get_text() for text in page.texts]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from scipy import stats
@@ -18,6 +20,7 @@ from amoc.reporting.dot_plot import Entry, Panel
 from amoc.reporting.figures import LOOKS, SMALL, style
 from amoc.reporting.tables import Cell, Row
 
+LONG = ("frozen bank fine-tuned",)
 PANELS = (Panel("clean", "Clean"), Panel("pgd", "PGD20"), Panel("aa", "AutoAttack"))
 
 
@@ -95,19 +98,45 @@ def test_what_was_published_is_a_hollow_diamond_in_the_methods_colour(figure):
 
 def test_names_and_notes_are_left_of_the_panels(figure):
     page = figure.axes[0]
-    assert texts(page) == ["Accuracy (%)", "demo: digits", "Standard", "TRADES", "AMOC", "AdEv probe"]
+    names = ["Accuracy (%)", "demo: digits", "Standard", "TRADES", "AMOC", "AdEv probe"]
+    assert texts(page) == [*names, dot_plot.INTERVAL]
 
 
-def key(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+def test_a_long_note_is_broken_before_the_panels():
+    with_note, without = (drawn(Entry("alp", "ALP", notes, accuracies(1, 2, 3))) for notes in (LONG, LONG[:0]))
+    notes = [text for text in with_note.axes[0].texts if text.get_text() in ("frozen bank", "fine-tuned")]
+    assert len(notes) == 2
+    assert all(text.get_window_extent().x1 < panels(with_note)[0].bbox.x0 for text in notes)
+    assert with_note.get_figheight() > without.get_figheight()
+
+
+def keys(figure: Figure) -> list[list[str]]:
+    """The words of the key, line by line."""
+    return [[text.get_text() for text in legend.get_texts()] for legend in figure.axes[0].findobj(Legend)]
 
 
 def test_the_key_tells_what_is_there(figure):
-    last, twin, published = "last epoch, 95 % interval", "early-stopped twin", "published"
-    assert key(figure) == [last, twin, published]
-    assert key(drawn(Entry("alp", "ALP", (), accuracies(1, 2, 3)))) == [last]
-    assert key(drawn(Entry("alp", "ALP", (), row(*3 * [Cell(published=5.0)])))) == [published]
-    assert key(drawn(Entry("alp", "ALP", (), row(*3 * [Cell()])))) == []
+    last, twin, published = "last epoch", "early-stopped twin", "published"
+    assert keys(figure) == [[last, twin, published]]
+    assert keys(drawn(Entry("alp", "ALP", (), accuracies(1, 2, 3)))) == [[last]]
+    assert keys(drawn(Entry("alp", "ALP", (), row(*3 * [Cell(published=5.0)])))) == [[published]]
+    assert keys(drawn(Entry("alp", "ALP", (), row(*3 * [Cell()])))) == []
+
+
+def test_the_key_tells_marks_that_are_no_dots():
+    """In the colour in which they are drawn."""
+    entries = [Entry(name, name.upper(), (), accuracies(1, 2, 3)) for name in ("alp", "acc_finetuned", "aca_frozen")]
+    figure = drawn(*entries)
+    assert keys(figure) == [["last epoch"], ["ACC_FINETUNED", "ACA_FROZEN"]]
+    squares, crosses = figure.axes[0].findobj(Legend)[1].get_lines()
+    for mark, name in ((squares, "acc_finetuned"), (crosses, "aca_frozen")):
+        assert (mark.get_marker(), mark.get_color()) == (LOOKS[name].marker, LOOKS[name].colour)
+
+
+def test_an_interval_is_said_to_be_of_images_and_not_of_seeds(figure):
+    assert "Wilson" in dot_plot.INTERVAL and "not over seeds" in dot_plot.INTERVAL
+    assert dot_plot.INTERVAL in texts(figure.axes[0])
+    assert dot_plot.INTERVAL not in texts(drawn(Entry("alp", "ALP", (), row(*3 * [Cell(published=5.0)]))).axes[0])
 
 
 def test_all_panels_have_one_scale(figure):
@@ -159,7 +188,11 @@ def pointed(figure: Figure) -> list[tuple[float, ...]]:
     return boxes
 
 
-CROWDS = {"measured": crowd(published=False), "published": crowd(published=True), "alone": crowd(published=True)[3:4]}
+SQUARES = [replace(entry, method="acc_finetuned", name="AMOC-ACC") for entry in crowd(published=True)[:4]]
+CROWDS = {
+    "measured": crowd(published=False), "published": crowd(published=True), "alone": crowd(published=True)[3:4],
+    "squares": [*SQUARES, *crowd(published=True)[:4]],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("entries", CROWDS.values(), ids=CROWDS)

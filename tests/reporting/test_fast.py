@@ -106,7 +106,21 @@ def test_the_picture_has_a_bar_per_way_and_a_dot_per_seed(study_params, everythi
     assert means == [23, 22, 18.5, 20.5, 12.5]
     assert [text.get_text() for text in dots.texts] == 2 * ["not measured"]
     words = [text.get_text() for text in page.texts]
-    assert "MoCo, no attack" in words and "free, 4 updates" in words
+    assert "AMOC, 5 steps of 0.25 ε" in words and "MoCo, no attack" in words and "free, 4 updates" in words
+
+
+def test_the_key_of_the_picture_tells_dots_ticks_and_the_line(study_params, everything, tmp_path):
+    page, _, dots = fast.build(study_params, "small", everything()).draw().axes
+    legend = page.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    key = dict(zip(texts, legend.get_lines(), strict=True))
+    assert list(key) == ["a seed", "mean of the seeds", "mean of AMOC"]
+    assert [mark.get_marker() for mark in key.values()] == ["o", "|", "|"]
+    (line,) = (line for line in dots.lines if list(line.get_xdata()) == [23, 23])
+    assert key["mean of AMOC"].get_color() == line.get_color()
+    assert key["mean of AMOC"].get_markeredgewidth() == line.get_linewidth()
+    page, *_ = fast.build(study_params, "paper", tmp_path / "nowhere").draw().axes
+    assert page.get_legend() is None
 
 
 def test_names_of_the_picture_have_room(study_params, everything):

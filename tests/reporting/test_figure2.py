@@ -11,7 +11,7 @@ import pytest
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import figure2
-from amoc.reporting.embedding_plot import _HEIGHT, COLOURS, apart
+from amoc.reporting.embedding_plot import _HEIGHT, COLOURS, KEY, apart, densest
 from tests import shipped
 from tests.reporting.test_figures import TO_XYZ, VISION, lab, linear
 
@@ -77,6 +77,7 @@ def test_a_panel_per_encoder_a_dot_per_image(params, everything):
         everywhere = np.concatenate([line.get_xydata() for line in dots])
         assert everywhere.min() > 0 and everywhere.max() < panel.get_xlim()[1]
     words = [text.get_text() for text in page.texts]
+    assert KEY in words
     assert "ACL (20 ep, b64)" in words and "kNN 66.0 %, silhouette \N{MINUS SIGN}0.050" in words
 
 
@@ -137,6 +138,32 @@ def test_panels_that_cannot_be_compared_are_refused(params, everything, other):
 def test_a_file_in_the_place_of_another_is_refused(params, everything):
     with pytest.raises(Refusal, match="says that its run is 'acl', not 'amoc'"):
         figure2.build(params, "small", everything(amoc={"run": "acl"}))
+
+
+def test_a_class_in_two_clusters_is_named_in_one_of_them(params, everything):
+    """Two thirds at the left, one at the right: their median is near the left ones, half and half it is anywhere."""
+    random = np.random.default_rng(5)
+    for share in (6, 4, 3):
+        clusters = np.concatenate([random.normal(0, 0.1, (12 - share, 2)), random.normal(9, 0.1, (share, 2))])
+        points = [*map(tuple, clusters.tolist()), (4.5, 4.5)]
+        assert densest(points) in points and densest(points) != (4.5, 4.5)
+    assert densest([(1.0, 2.0)]) == (1.0, 2.0)
+
+
+def test_the_large_dot_is_an_image_of_its_class_with_the_name_beside_it(params, everything):
+    x, y = [0.1 * i for i in range(12)], [20.0 * (i % 3) for i in range(12)]
+    x[0], x[9] = -50.0, 50.0  # there is room for all names: none is moved
+    report = figure2.build(params, "small", everything(amoc={"x": x, "y": y}))
+    *_, amoc, _ = report.draw().axes
+    dots = [line for line in amoc.lines if len(line.get_xdata()) == 4]
+    named = [line for line in amoc.lines if len(line.get_xdata()) == 1]
+    assert len(dots) == len(named) == len(amoc.texts) == 3
+    for images, one, text in zip(dots, named, amoc.texts, strict=True):
+        (place,) = one.get_xydata()
+        assert one.get_color() == images.get_color()
+        assert np.abs(images.get_xydata() - place).sum(axis=1).min() < 1e-6
+        assert text.get_position()[0] > place[0] and text.get_position()[1] == place[1]
+    assert "a quarter of its class in the least circle around it" in told(report)
 
 
 def test_names_do_not_cover_each_other_and_stay_inside():

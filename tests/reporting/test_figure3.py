@@ -12,6 +12,8 @@ from scipy import stats
 from amoc.refusal import Refusal
 from amoc.reporting import figure3
 from amoc.reporting.paper_claims import MEASURES, SEED_PAIRS
+from amoc.reporting.statistics import PairedComparison
+from amoc.reporting.tables import Table, to_markdown
 
 # percent right of 100 images, by seed: the four measures of Tables 3 and 8
 MOCO = {1: (96, 2, 88, 20), 2: (95, 3, 86, 23), 3: (96, 1, 89, 18), 4: (97, 2, 87, 22), 5: (96, 4, 88, 21)}
@@ -133,7 +135,7 @@ def test_differences_that_do_not_vary_are_shown_as_they_are(params, everything, 
     report = figure3.build(params, "demo", everything(**constant))
     assert report.metrics["amoc_moco"]["d_stdev_clean"] is None and report.metrics["amoc_moco"]["p_stdev_clean"] == 1.0
     row = next(line for line in report.markdown.splitlines() if line.startswith("| AMOC - MoCo, StdEv clean"))
-    assert [cell.strip() for cell in row.strip("|").split("|")[1:]] == ["5", "+1.00", "inf", "inf", "1", "1", "0.062"]
+    assert [cell.strip() for cell in row.strip("|").split("|")[1:]] == ["5", "+1.00", "inf", "inf", "1", "1", "0.0625"]
     json.dumps(report.metrics, allow_nan=False)
     report.draw()
 
@@ -158,11 +160,21 @@ def test_the_page_says_what_so_many_pairs_can_show(params, everything):
     report = figure3.build(params, "demo", everything())
     words = " ".join(report.markdown.split())
     # t(0.975; 4) / sqrt(5) = 2.776 / 2.236, and t(1 - 0.05 / 24; 4) / sqrt(5) = 5.891 / 2.236 or so
-    assert "With 5 pairs a t-test gives p < 0.05 from |d| = 1.24 on" in words
-    assert "the first of 12 tests passes Holm's p < 0.0042 from |d| = 2.63 on" in words
+    assert "With 5 pairs a t-test gives p < 0.05 from |d| = 1.242 on" in words
+    assert "the first of 12 tests passes Holm's p < 0.00417 from |d| = 2.632 on" in words
     assert "2/2^5 = 0.0625, so it can never reach 0.05." in words
     assert "| - mean of 5 seeds" in report.markdown and report.metrics["acl_mean"]["adev_clean"] == 86.4
     assert max(map(len, report.markdown.splitlines())) <= 150
+
+
+def test_a_number_near_a_bound_shows_its_side():
+    """p is above 0.05, and d below what would give it: rounded to two decimals, both would be at their bounds."""
+    compared = PairedComparison(5, 31.6, 2.77, 0.05036, 0.125, 1.2386)
+    near = figure3.Tested("amoc_moco", "stdev_pgd20", (1, 2, 3, 4, 5), compared, 0.37)
+    names = {"amoc": "AMOC", "moco": "MoCo"}
+    row = to_markdown(Table("Pair", figure3.COLUMNS, (figure3._row(near, names),))).splitlines()[2]
+    assert "| 1.239 | 2.77 | 0.0504 |" in row
+    assert "gives p < 0.05 from |d| = 1.242 on" in " ".join(figure3.can_show([near]).split())
 
 
 def test_the_journals_claim_is_judged_on_the_uncorrected_p(params, everything):

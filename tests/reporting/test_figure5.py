@@ -70,6 +70,16 @@ def test_the_radius_is_so_many_eighths_of_the_training_epsilon(settings, measure
         assert attack.relative_step == (0.25 if "peers" in name else 0.1)
 
 
+def test_at_the_radius_of_training_it_is_the_attack_of_table5_from_another_start(settings, measured):
+    """The same settings by another name, by which a suite draws its random starts."""
+    radii, table5 = (settings.suite("paper", suite) for suite in ("radii", "table5"))
+    for attack in figure5.ATTACKS:
+        assert radii[f"{attack}_eps_8"] == table5[attack] and f"{attack}_eps_8" not in table5
+    report = figure5.build(settings, "demo", measured())
+    assert "8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random start" in report.markdown
+    assert figure5.STARTS in [text.get_text() for text in report.draw().axes[0].texts]
+
+
 def test_the_claim_is_judged(settings, measured):
     markdown = figure5.build(settings, "demo", measured()).markdown
     verdict = next(line for line in markdown.splitlines() if line.startswith("| ") and "holds better" in line)

@@ -12,6 +12,7 @@ from amoc.reporting import (
     published,
     table5,
     table6,
+    v1_figure2,
     v1_table2,
     v1_table3,
     v1_table4,
@@ -158,3 +159,16 @@ def test_table2_of_the_preprint_lists_its_suite(settings):
     assert report.name == "v1_table2" and report.markdown.count("# Preprint, Table 2: attacks") == 1
     assert {"linf_deepfool", "l2_pgd50_v1"} <= report.metrics.keys() and "l2_cw" not in report.metrics
     assert report.metrics["l2_pgd50_v1"]["step"] == 0.05
+    assert "| test: L2-PGD " in report.markdown  # there is no other
+
+
+def test_table2_of_the_preprint_has_the_runs_and_networks_that_its_reports_read(settings):
+    read = {*v1_table3.TABLE.models.values(), *v1_table5.MODELS, *(line.name for line in v1_figure2.FIGURE.lines)}
+    encoders = {settings.classifying("paper", "cifar10", name).encoder for name in read} - {None}
+    probed = {line.run for table in (v1_table4, v1_table6) for line in table.TABLE.lines}
+    probes = {measure.partition("_")[0] for table in (v1_table4, v1_table6) for measure in table.TABLE.measures}
+    assert set(v1_table2.TABLE.networks) == read
+    assert set(v1_table2.TABLE.runs) == encoders | probed
+    assert set(v1_table2.TABLE.probes) == probes
+    text = v1_table2.build(settings, "paper").markdown
+    assert "amoc_free" not in text and "ALP" not in text and "AdEv" not in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import stdev
 
 import pytest
 
@@ -66,10 +65,10 @@ def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
         for attack in ("clean", "pgd20"):
             numbers = tuple(report.metrics[line.key][f"{recipe}_{attack}"] for line in table.lines)
             assert drawn[numbers] == values
-        own = report.metrics["amoc"][f"{recipe}_pgd20"]
-        spread = stdev([own, SECOND_SEED["amoc_seed2"][MEASURES.index(f"{recipe}_pgd20")]])
-        bars = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "None"]
-        assert (own - spread, own + spread) in bars
+        others = [(x, y) for line in panel.lines if line.get_marker() == "_" for x, y in line.get_xydata()]
+        default = settings.pretraining("demo", "cifar10", "amoc").plain()[table.draw.axis.setting]
+        second = [SECOND_SEED["amoc_seed2"][MEASURES.index(f"{recipe}_{attack}")] for attack in ("clean", "pgd20")]
+        assert others == [(default, number) for number in second]
     assert f"![{table.title}, demo profile]({table.name}.svg)" in report.markdown
 
 
@@ -84,6 +83,23 @@ def test_what_was_not_measured_is_left_out_of_the_lines(settings, swept):
 def test_nothing_measured_says_so(settings, tmp_path):
     _, *panels = figure7.build(settings, "paper", tmp_path).draw().axes
     assert [[text.get_text() for text in panel.texts] for panel in panels] == [["not measured"]] * 2
+
+
+def test_other_seeds_are_seen_beside_the_points_and_explained(settings, swept):
+    """Wider than a point, and above it: seeds often lie closer than a point is large."""
+    report = figure6.build(settings, "demo", swept(figure6.TABLE))
+    page, *panels = report.draw().axes
+    for panel in panels:
+        points = [line for line in panel.lines if line.get_marker() == "o"]
+        dashes = [line for line in panel.lines if line.get_marker() == "_" and len(line.get_xdata())]
+        assert len(points) == len(dashes) == 2
+        for point, dash in zip(points, dashes, strict=True):
+            assert dash.get_markersize() > 2 * point.get_markersize() and dash.get_zorder() > point.get_zorder()
+    assert [text.get_text() for text in page.get_legend().get_texts()] == ["the default with another seed"]
+    assert "a dash is the default with another seed" in report.markdown
+    results = swept(figure6.TABLE, without=("amoc_seed2",), profile="small")
+    page, *_ = figure6.build(settings, "small", results).draw().axes
+    assert page.get_legend() is None
 
 
 def test_names_of_ticks_do_not_touch():

@@ -6,7 +6,8 @@ import csv
 
 import pytest
 
-from amoc.reporting import table2
+from amoc.reporting import networks, table2
+from tests import shipped
 
 
 @pytest.fixture
@@ -37,9 +38,26 @@ def test_every_attack_of_the_suite_has_a_row_with_its_numbers(params):
         numbers = table2.build(params, profile).metrics
         for name, attack in params.suite(profile, "table5").items():
             plain = attack.plain()
-            step = next((plain[key] for key in ("relative_step", "overshoot", "lr") if key in plain), None)
-            epsilon = round(plain["epsilon"], 4)
-            assert numbers[name] == {"epsilon": epsilon, "iterations": plain.get("steps"), "step": step}
+            assert numbers[name] == {
+                "epsilon": round(plain["epsilon"], 4),
+                "iterations": plain.get("steps"),
+                "step": plain.get("relative_step"),  # of DeepFool and C&W neither overshoot nor learning rate is one
+            }
+
+
+def test_attacks_are_called_as_the_columns_of_the_tables_of_accuracies(params):
+    assert table2.HEADINGS.items() <= networks.HEADINGS.items()
+    params.raw["suites"]["table5"] = list(table2.HEADINGS)
+    report = table2.build(params, "paper")
+    labels = {row["key"]: row["label"] for row in csv.DictReader(report.csv.splitlines())}
+    assert labels["linf_pgd20_peers"] == "test: PGD20p" and labels["l2_autoattack"] == "test: AA-L2"
+    assert labels["l2_pgd50"] == "test: L2-PGD" and labels["l2_pgd50_v1"] == "test: L2-PGD, the preprint's"
+    assert "linf_" not in report.markdown and "l2_" not in report.markdown
+
+
+def test_a_search_in_another_precision_is_told(params):
+    params.raw["profiles"]["paper"]["attacks"] = {"linf_autoattack": {"search_precision": "bfloat16"}}
+    assert "Square), searching in bfloat16\n" in table2.build(params, "paper").markdown
 
 
 def test_markdown_to_the_letter(params):
@@ -51,29 +69,33 @@ def test_markdown_to_the_letter(params):
     demo["epsilon"] = {"linf": 0.15, "l1": 4.0, "l2": 0.8}
     demo["early_stopping"] = {"images": 200}
     params.raw["suites"]["table5"] = ["linf_pgd20", "linf_deepfool", "linf_autoattack", "l1_slide", "l2_cw"]
-    first, _, rest = table2.build(params, "demo").markdown.rstrip("\n").partition("\n\n")
+    first, _, rest = table2.build(params, "demo").markdown.partition("
+
+")
     assert first.startswith("> **demo**: ")
     assert rest == """\
 # Table 2: attacks
 
-| Used            | Attack         | Norm | Epsilon | Iterations |     Step | Images       |
-|-----------------|----------------|------|--------:|-----------:|---------:|--------------|
-| pretraining [1] | PGD5           | Linf |    0.15 |          5 | 0.25 [2] | training     |
-| classifying [3] | PGD10          | Linf |    0.15 |         10 | 0.25 [2] | training     |
-| early stopping  | PGD10          | Linf |    0.15 |         10 | 0.25 [2] | 200 held out |
-| linf_pgd20      | PGD20          | Linf |    0.15 |         20 |  0.1 [2] | all          |
-| linf_deepfool   | DeepFool       | Linf |    0.15 |         50 | 0.02 [4] | all          |
-| linf_autoattack | AutoAttack [5] | Linf |    0.15 |          - |        - | first 100    |
-| l1_slide        | SLIDE          | L1   |       4 |         50 | 0.05 [2] | all          |
-| l2_cw           | C&W [6]        | L2   |     0.8 |        100 | 0.05 [7] | first 100    |
+| Used in                  | Attack     | Norm | Epsilon | Iterations | Step | Images       | Other settings           |
+|--------------------------|------------|------|--------:|-----------:|-----:|--------------|--------------------------|
+| pre-training [1]         | PGD5       | Linf |    0.15 |          5 | 0.25 | training     | uniform random start     |
+| training with labels [2] | PGD10      | Linf |    0.15 |         10 | 0.25 | training     | uniform random start     |
+| early stopping           | PGD10      | Linf |    0.15 |         10 | 0.25 | 200 held out | uniform random start     |
+| test: PGD20              | PGD20      | Linf |    0.15 |         20 |  0.1 | all          | uniform random start     |
+| test: DeepFool           | DeepFool   | Linf |    0.15 |         50 |    - | all          | overshoot 0.02           |
+| test: AA                 | AutoAttack | Linf |    0.15 |          - |    - | first 100    | Square: 5000 queries [3] |
+| test: SLIDE              | SLIDE      | L1   |       4 |         50 | 0.05 | all          | no random start          |
+| test: C&W                | C&W        | L2   |     0.8 |        100 |    - | first 100    | learning rate 0.05 [4]   |
 
-- [1] amoc; a uniform random start
-- [2] the step is a share of epsilon
-- [3] trades, finetune, adev; a uniform random start
-- [4] DeepFool: the step is its overshoot
-- [5] version standard (APGD-CE, APGD-T, FAB-T, Square), 5000 queries of Square
-- [6] 5 binary search steps, first constant 0.1
-- [7] C&W: the step is its learning rate"""
+- Step: a share of epsilon
+- [1] amoc
+- [2] TRADES, fine-tuning, AdEv
+- [3] version standard (APGD-CE, APGD-T, FAB-T, Square)
+- [4] 5 binary search steps, first constant 0.1
+
+A row called test is of the attack on test images whose column has that name in the tables of accuracies. Runs are
+called as in `params.yaml`, without those that only repeat one with another seed.
+"""
 
 
 def test_training_attacks_that_differ_get_a_row_each(params):
@@ -87,5 +109,20 @@ def test_training_attacks_that_differ_get_a_row_each(params):
     report = table2.build(params, "demo")
     assert report.metrics["pretraining1"]["iterations"] == 5
     assert (report.metrics["pretraining2"]["iterations"], report.metrics["pretraining2"]["step"]) == (1, 1.0)
-    assert "amoc, amoc_seed2, acl; a uniform random start" in report.markdown
-    assert "amoc_fgsm; no random start" in report.markdown
+    assert "- [1] amoc, acl\n" in report.markdown and "- [2] amoc_fgsm\n" in report.markdown
+    other = {row["key"]: row["other"] for row in csv.DictReader(report.csv.splitlines())}
+    assert (other["pretraining1"], other["pretraining2"]) == ("uniform random start", "no random start")
+
+
+def test_who_trains_alike_is_a_rule_where_it_would_be_a_long_list():
+    """Of the project's own runs, most attack as AMOC does; other seeds are not told apart."""
+    text = table2.build(shipped.params(), "demo").markdown
+    assert "- [1] all runs that attack, but for those of the other rows\n" in text
+    assert "- [2] amoc_fast, amoc_free\n" in text
+    assert "_seed" not in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("- [")) < 120
+
+
+def test_where_all_attack_alike_no_other_rows_are_named(params):
+    params.raw["runs"]["cifar10"] |= {f"amoc_k{n}": {"method": "amoc", "bank_length": 1024 * n} for n in range(1, 11)}
+    assert "- [1] all runs that attack\n" in table2.build(params, "paper").markdown
