@@ -69,9 +69,7 @@ def test_markdown_to_the_letter(params):
     demo["epsilon"] = {"linf": 0.15, "l1": 4.0, "l2": 0.8}
     demo["early_stopping"] = {"images": 200}
     params.raw["suites"]["table5"] = ["linf_pgd20", "linf_deepfool", "linf_autoattack", "l1_slide", "l2_cw"]
-    first, _, rest = table2.build(params, "demo").markdown.partition("
-
-")
+    first, _, rest = table2.build(params, "demo").markdown.partition("\n\n")
     assert first.startswith("> **demo**: ")
     assert rest == """\
 # Table 2: attacks
