@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MEAN = "_mean"  # ends the key of a row that is the mean over seeds
+CHANCE = 10.0  # percent, of ten classes
+AT_CHANCE = "at chance on clean images: what was trained under this protocol learned nothing, whatever the features are"
 CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
 READING = """\
 Percent of the test images classified right. In brackets are epochs and batch size (b) of the pre-training. **Bold** and
@@ -213,9 +215,19 @@ def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Reco
         notes = published.notes(listing.name, line.key, measure)
     found = outcome(record, measure) if record else None
     if found is not None:
-        return Cell(found.exact, found.n, published=printed, published_notes=notes)
+        own = (AT_CHANCE,) if _at_chance(listing, measure, record) else ()
+        return Cell(found.exact, found.n, published=printed, published_notes=notes, notes=own)
     missing = record.status if record and record.status != "ok" else NOT_MEASURED
     return Cell(published=printed, published_notes=notes, missing=missing)
+
+
+def _at_chance(listing: Listing, measure: str, record: Record) -> bool:
+    """Whether chance is within the 95 % interval of what the measure's protocol reaches on clean images."""
+    clean = outcome(record, f"{measure.partition('_')[0]}_clean")
+    if clean is None or listing.dataset != "cifar10":
+        return False
+    low, high = Cell(clean.exact, clean.n).interval
+    return low <= CHANCE <= high
 
 
 def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:

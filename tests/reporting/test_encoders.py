@@ -128,6 +128,18 @@ def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everyth
     assert rows[1][1] == "96"  # alone, it has no mark
 
 
+def test_a_protocol_that_is_at_chance_on_clean_images_says_so(params, everything, made):
+    """Both of its numbers; the encoder's other protocol is what it is. Of 100 images 15 are near enough to 10."""
+    changes = made.probed("moco", (96, 2, 15, 9), variant="ccc", branch="clean")
+    report = LISTING.build(params, "demo", everything(moco=changes))
+    moco = body(report.markdown)[1]
+    assert moco[1:] == ["_96_", "_2_", "_15_ [2]", "_9_ [2]"]
+    assert "- [2] at chance on clean images" in report.markdown
+    assert report.metrics["moco"]["adev_clean"] == 15.0
+    above = made.probed("moco", (96, 2, 16, 9), variant="ccc", branch="clean")
+    assert "at chance" not in LISTING.build(params, "demo", everything(moco=above)).markdown
+
+
 def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everything):
     *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percent of the test images")
     assert "In brackets are epochs and batch size (b) of the pre-training." in " ".join(below.split())
