@@ -67,7 +67,9 @@ def main(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
                 stop=stop, clock=clock, title=title, views=views, capture=captures(chosen, engine), **trial,
             )  # fmt: skip
-        save_encoder(path, method.encoder, {**about, "status": trained.status, "epoch": len(trained.curve)})
+        shortened = {"steps_per_epoch": steps_per_epoch} if steps_per_epoch else {}  # fewer epochs can be seen
+        ended = {"status": trained.status, "epoch": len(trained.curve), **shortened}
+        save_encoder(path, method.encoder, {**about, **ended})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)
         times = {**clock.plain(), **describe(chosen), **speed, "epochs": len(trained.curve)}
         write_json(where / paths.clock("pretrain", profile, dataset, run), times)
