@@ -292,6 +292,12 @@ class AMOCPretraining(Pretraining):
         return self.variant != "ccc"
 
     @model_validator(mode="after")
+    def _check_branch(self) -> AMOCPretraining:
+        if self.branch not in ("clean", VARIANTS[self.variant].branch):
+            raise ValueError(f"branch {self.branch} is not trained by variant {self.variant}, it must be clean")
+        return self
+
+    @model_validator(mode="after")
     def _check_bank(self) -> AMOCPretraining:
         if self.bank_length <= self.batch_size:  # a last image alone joins a batch
             raise ValueError(f"bank_length {self.bank_length} must be larger than batch_size {self.batch_size}")
