@@ -21,6 +21,7 @@ from amoc.models.files import save_encoder
 from amoc.params import Params
 from amoc.pretraining.loop import build_method, pretrain
 from amoc.pretraining.passes import passes
+from amoc.refusal import Refusal
 from stages import command, paths
 
 
@@ -34,6 +35,8 @@ def main(
     """Pre-train one encoder."""
     params = Params.load()
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
+    if epochs is not None and epochs > settings.epochs:
+        raise Refusal(f"--epochs is {epochs}, allowed is at most {settings.epochs}, as {run} has in profile {profile}")
     trial = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     where = paths.outputs(output, trial=any(trial.values()))
     data_path = paths.data(profile, dataset)

@@ -152,6 +152,9 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
         (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
+        (f"{PRETRAIN} --epochs 1 --output .", "give --output a folder, not the project's"),
+        (f"{PRETRAIN} --epochs 1 --output models/../../project", "give --output a folder, not the project's"),
+        (f"{PRETRAIN} --epochs 3 --output elsewhere", "--epochs is 3, allowed is at most 2, as amoc has in .* demo"),
     ],
 )
 def test_names_and_options(refused, words, sentence):
