@@ -96,8 +96,7 @@ class CheaperAMOC(AMOC):
             optimizer.step()
             self.pair.follow(s.key_momentum)
             perturbed = ball.ascend(perturbed, gradient, s.attack.relative_step * s.epsilon)
-        if s.enqueue == "after":  # and once: the keys of a batch would be the negatives of its own next use
-            self.enqueue(new)
+        self.enqueue(new)  # once, at last: the keys of a batch would be the negatives of its own next use
         return None
 
     def use(self, queries: Tensor, perturbed: Tensor, keys: Tensor) -> tuple[Terms, Tensor, dict[Branch, Tensor]]:

@@ -20,6 +20,8 @@ from tests.pretraining.networks import in_branch, randomise, unit
 
 BATCH, EPSILON = 5, 0.1
 FREE = {"replays": 3, "attack": TrainingAttack(steps=1, relative_step=0.7, random_start=True)}
+STARTED = TrainingAttack(steps=2, relative_step=0.4, random_start=True)
+STILL = TrainingAttack(steps=1, relative_step=0.7, random_start=False)
 
 pytestmark = pytest.mark.usefixtures("small_resnet")
 each_variant = pytest.mark.parametrize("variant", ["aca", "acc"])
@@ -69,8 +71,7 @@ def seeded() -> torch.Generator:
 
 @each_variant
 def test_with_nothing_cheaper_it_is_amoc(variant, cheaper, tiny, queries, keys):
-    attack = TrainingAttack(steps=2, relative_step=0.4, random_start=True)
-    pair = method(cheaper(variant, attack=attack)), method(tiny(variant, epsilon=EPSILON, attack=attack))
+    pair = method(cheaper(variant, attack=STARTED)), method(tiny(variant, epsilon=EPSILON, attack=STARTED))
     optimizers = [sgd(made) for made in pair]
     for _ in range(2):
         one, other = (
@@ -120,7 +121,7 @@ def test_a_share_has_the_variants_term(variant, cheaper, queries, keys):
 
 
 def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny, queries, keys):
-    made = method(cheaper("aca", start="last", attack=TrainingAttack(steps=2, relative_step=0.4, random_start=True)))
+    made = method(cheaper("aca", start="last", attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
     made.perturbations = made.perturbations.double()  # their rounding has a test of its own
     remembered = made.perturbations.clone()
@@ -151,7 +152,7 @@ def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny
 
 
 def test_remembered_perturbations_are_small_in_memory_and_stay_in_the_ball(cheaper, queries, keys):
-    made = method(cheaper("aca", start="last", share=0.4))
+    made = method(cheaper("aca", start="last", share=0.4, attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
     made.which = torch.tensor([7, 2, 0, 8, 4])
     before = made.perturbations.clone()
@@ -212,14 +213,6 @@ def test_replays_move_weights_and_perturbation_by_the_same_loss(variant, cheaper
     assert torch.equal(made.banks["clean"].keys[BATCH:], banks["clean"][BATCH:])  # pushed once
 
 
-def test_keys_enter_before_each_loss_if_so_asked(cheaper, queries, keys):
-    """At every use of the batch then: the loss of the official code's order looks at its own keys anyway."""
-    made = method(cheaper("acc", **FREE, enqueue="before"))
-    bank = made.banks["clean"].keys.clone()
-    made.step(queries, keys, sgd(made), seeded())
-    assert int(made.banks["clean"].position) == 3 * BATCH % len(bank)
-
-
 def test_replays_without_ascent_would_be_other_weights(cheaper, queries, keys, monkeypatch):
     settings = cheaper("aca", **FREE)
     free, still = method(settings), method(settings)
@@ -235,7 +228,11 @@ def test_replays_without_ascent_would_be_other_weights(cheaper, queries, keys, m
 
 @each_variant
 @pytest.mark.parametrize(
-    "changes", [{}, {"share": 0.4}, {"share": 0.4, "bank_adv": "frozen"}, {"start": "last", "share": 0.6}, FREE]
+    "changes",
+    [
+        *({}, {"share": 0.4}, {"share": 0.4, "bank_adv": "frozen"}),
+        *({"start": "last", "share": 0.6, "attack": STARTED}, FREE),
+    ],
 )
 def test_passes_are_those_that_an_update_makes(variant, changes, cheaper, queries, keys):
     """Per image: 1 forward, and going back 1 for the input's gradient, 2 for the parameters' or for both."""
@@ -265,7 +262,11 @@ def test_free_costs_less_than_half_of_amoc(cheaper):
         ("cac", {}, "variant cac does not perturb the query alone, it must be aca or acc"),
         ("aca", {**FREE, "share": 0.5}, "replays 3 needs share 1, it is 0.5"),
         ("aca", {**FREE, "start": "last"}, "replays 3 needs start random, it is last"),
+        ("aca", {**FREE, "enqueue": "before"}, "replays 3 needs enqueue after, it is before"),
+        ("aca", {**FREE, "attack_key": "noisy"}, "replays 3 needs attack_key clean, it is noisy"),
         ("aca", {"replays": 2}, "replays 2 needs attack.steps 1, it is 2"),
+        ("aca", {"replays": 2, "attack": STILL}, "replays 2 needs attack.random_start true, it is false"),
+        ("acc", {"start": "last", "attack": STILL}, "start last needs attack.random_start true, it is false"),
         ("aca", {"share": 0.0}, "a number above 0 and up to 1"),
     ],
 )
