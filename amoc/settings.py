@@ -289,7 +289,7 @@ class AMOCPretraining(Pretraining):
     @property
     def attacks(self) -> bool:
         """Whether anything is perturbed."""
-        return self.variant != "ccc"
+        return self.perturbs_query or self.perturbs_key
 
     @model_validator(mode="after")
     def _check_branch(self) -> AMOCPretraining:

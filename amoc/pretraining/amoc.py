@@ -105,7 +105,7 @@ class AMOC(nn.Module):
         """
         views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
         v, s = self.variant, self.settings
-        if not (s.perturbs_query or s.perturbs_key):
+        if not s.attacks:
             return views
 
         def still(images: Tensor) -> Tensor:
