@@ -138,6 +138,8 @@ class Params:
                 if name == PROBES:
                     raise self._refusal("a name in protocols", name, "any but this: the key probes has those")
                 self.protocols(profile, name)
+        for name in (*_SUITES, *self._section("protocols")):  # of which none may be over radii
+            self._list(self._at("suites", name), attacks, f"suites.{name}")
         _ = self.evaluate, self.attacked_probe, self.embedding
 
     # ---- what is asked for
@@ -304,8 +306,10 @@ class Params:
             return {attack: self.attack(profile, attack) for attack in chosen}
         value = self._mapping(self._at("suites", name), where, ("attacks", "eighths"))
         eighths = value["eighths"]
-        if not (isinstance(eighths, list) and all(type(count) is int and count > 0 for count in eighths)):
+        if not (isinstance(eighths, list) and eighths and all(type(count) is int and count > 0 for count in eighths)):
             raise self._refusal(f"{where}.eighths", eighths, "a list of whole numbers from 1 up")
+        if len(set(eighths)) < len(eighths):
+            raise self._refusal(f"{where}.eighths", eighths, "each number once")
         suite = {}
         for attack in self._list(value["attacks"], known, f"{where}.attacks"):
             settings = self.attack(profile, attack)
@@ -357,7 +361,7 @@ class Params:
         return list(section)
 
     def _list(self, value: Any, allowed: Collection[str], where: str) -> list[str]:
-        if not isinstance(value, list):
+        if not (isinstance(value, list) and value):
             raise self._refusal(where, value, f"a list of some of {_listed(allowed)}")
         return [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
 

@@ -422,6 +422,7 @@ VARIANT = "ccc, cca, cac, caa, acc, aca, aac or aaa"
 LARS = "lr, momentum, weight_decay, warmup_epochs, final_lr, trust, layerwise, lr_scaling"
 VIEWS = "crop_scale, interpolation, jitter, grayscale, blur, flip, affine"
 ATTACKS = ", ".join(SHIPPED["attacks"])
+OVER_RADII = {"attacks": ["linf_pgd20"], "eighths": [8]}
 
 WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profile", "papr", '"papr"', "demo, small, paper"),
@@ -547,6 +548,8 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("recipes.stdev.shift.pad", -1, "-1", "a whole number from 0 up"),
     ("probes", "stdev", '"stdev"', f"a list of some of {HEADS}"),
     ("protocols", [], "[]", "a mapping"),
+    ("probes", [], "[]", f"a list of some of {HEADS}"),
+    ("protocols.peers", [], "[]", f"a list of some of {', '.join(SHIPPED['recipes'])}"),
     ("protocols.peers", "slf", '"slf"', f"a list of some of {', '.join(SHIPPED['recipes'])}"),
     ("attacked_probe", "robust", '"robust"', PROBES),
     ("attacked_probe", "finetune", '"finetune"', PROBES),
@@ -568,6 +571,12 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("attacks.l2_cw.images", 0, "0", f"{FROM_1}, or null"),
     ("suites", None, "null", "a mapping"),
     ("suites.table5", "linf_pgd20", '"linf_pgd20"', f"a list of some of {ATTACKS}"),
+    ("suites.probe", [], "[]", f"a list of some of {ATTACKS}"),
+    ("suites.single", [], "[]", f"a list of some of {ATTACKS}"),
+    *(
+        (f"suites.{name}", OVER_RADII, '{"attacks": ["linf_pgd20"], "eighths": [8]}', f"a list of some of {ATTACKS}")
+        for name in ("probe", "table5", "early_stopped", "peers")
+    ),
     ("evaluate", None, "null", "a mapping"),
     ("evaluate.batch_size", 0, "0", FROM_1),
     ("embedding", None, "null", "a mapping"),
@@ -727,6 +736,9 @@ def test_a_suite_over_radii_has_each_attack_at_each_eighth_of_epsilon():
     [
         ({"attacks": ["linf_pgd20"], "eighths": [0]}, "suites.radii.eighths is [0], allowed is a list of whole "),
         ({"attacks": ["linf_pgd20"], "eighths": 8}, "suites.radii.eighths is 8, allowed is a list of whole numbers"),
+        ({"attacks": ["linf_pgd20"], "eighths": []}, "suites.radii.eighths is [], allowed is a list of whole numbers"),
+        ({"attacks": ["linf_pgd20"], "eighths": [8, 8]}, "suites.radii.eighths is [8, 8], allowed is each number once"),
+        ({"attacks": [], "eighths": [8]}, "suites.radii.attacks is [], allowed is a list of some of linf_pgd20, "),
         ({"attacks": ["fgsm"], "eighths": [8]}, 'suites.radii.attacks[0] is "fgsm", allowed is linf_pgd20, '),
         ({"attacks": ["linf_pgd20"]}, "the key suites.radii.eighths is missing"),
         ({"attacks": [], "eighths": [8], "steps": 3}, "unknown key suites.radii.steps, allowed are attacks, eighths"),
