@@ -115,6 +115,10 @@ class Params:
         recipes, attacks = self._names("recipes"), self._names("attacks")
         for section in ("runs", "classifiers"):
             self._known_keys(self._section(section), DATASETS, section)
+        for dataset in self._section("classifiers"):
+            for name in self.networks(dataset):
+                if dataset in self._section("runs") and name in self.runs(dataset):  # models/<p>/<d>/<name>.safetensors
+                    raise self._refusal(f"a name in classifiers.{dataset}", name, f"none that runs.{dataset} has")
         for profile in reversed(PROFILES):  # paper first: what is wrong in its own settings shows there at once
             for settings in (self.data, self.model, self.engine, self.epsilon, self.scale, self.early_stopping):
                 settings(profile)

@@ -776,6 +776,15 @@ def test_a_name_that_dvc_cannot_take_is_refused(name, shown, where):
     assert refusal(raw) == f"a name in {where} is {shown}, allowed is {NAME}"
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_name_of_an_encoder_and_a_network_is_refused(dataset):
+    """Their files would be the same one."""
+    raw = changed((f"classifiers.{dataset}.amoc", {"recipe": "standard", "encoder": None, "seed": 1}))
+    sentence = f'a name in classifiers.{dataset} is "amoc", allowed is none that runs.{dataset} has'
+    assert refusal(raw) == sentence
+    assert refusal(changed((f"runs.{dataset}.trades", {"method": "amoc"}))) == sentence.replace("amoc", "trades")
+
+
 TOGETHER = [
     ({"pretrain.amoc.bank_length": 128},
      "runs.cifar10.amoc in profile paper: bank_length 128 must be larger than batch_size 256"),
