@@ -9,7 +9,6 @@ import typer
 
 from amoc import datasets
 from amoc.augment import RandomViews, to_float
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
@@ -22,7 +21,7 @@ from amoc.params import Params
 from amoc.pretraining.loop import build_method, pretrain
 from amoc.pretraining.passes import passes
 from amoc.refusal import Refusal
-from stages import command, paths
+from stages import command, paths, resumable
 
 
 def main(
@@ -64,7 +63,7 @@ def main(
     views = RandomViews(settings.views, pixels.shape[1])
     compile_in_place(chosen, engine, views, *method.encoders)
     path = where / paths.encoder(profile, dataset, run)
-    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+    with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = pretrain(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
