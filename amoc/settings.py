@@ -317,13 +317,13 @@ class CheaperAMOCPretraining(AMOCPretraining):
         if self.variant not in ("aca", "acc"):
             raise ValueError(f"variant {self.variant} does not perturb the query alone, it must be aca or acc")
         found = {
-            "share": self.share, "start": self.start, "enqueue": self.enqueue, "attack_key": self.attack_key,
-            "attack.steps": self.attack.steps, "attack.random_start": str(self.attack.random_start).lower(),
+            "share": self.share, "start": self.start, "enqueue": self.enqueue, "attack.steps": self.attack.steps,
+            "attack.random_start": str(self.attack.random_start).lower(),
         }  # fmt: skip
         way, needed = f"start {self.start}", {"attack.random_start": "true"} if self.start == "last" else {}
         if self.replays > 1:  # else a batch would enter the banks at each use, or a setting of the attack be ignored
             way = f"replays {self.replays}"
-            needed = {"share": 1, "start": "random", "enqueue": "after", "attack_key": "clean", "attack.steps": 1,
+            needed = {"share": 1, "start": "random", "enqueue": "after", "attack.steps": 1,
                       "attack.random_start": "true"}  # fmt: skip
         for key, value in needed.items():
             if found[key] != value:

@@ -263,7 +263,6 @@ def test_free_costs_less_than_half_of_amoc(cheaper):
         ("aca", {**FREE, "share": 0.5}, "replays 3 needs share 1, it is 0.5"),
         ("aca", {**FREE, "start": "last"}, "replays 3 needs start random, it is last"),
         ("aca", {**FREE, "enqueue": "before"}, "replays 3 needs enqueue after, it is before"),
-        ("aca", {**FREE, "attack_key": "noisy"}, "replays 3 needs attack_key clean, it is noisy"),
         ("aca", {"replays": 2}, "replays 2 needs attack.steps 1, it is 2"),
         ("aca", {"replays": 2, "attack": STILL}, "replays 2 needs attack.random_start true, it is false"),
         ("acc", {"start": "last", "attack": STILL}, "start last needs attack.random_start true, it is false"),
