@@ -23,6 +23,7 @@ from amoc.refusal import Refusal
 from amoc.settings import (
     ATTACKS,
     METHODS,
+    SOURCES,
     Attack,
     Classifying,
     Data,
@@ -122,6 +123,7 @@ class Params:
         for profile in reversed(PROFILES):  # paper first: what is wrong in its own settings shows there at once
             for settings in (self.data, self.model, self.engine, self.epsilon, self.scale, self.early_stopping):
                 settings(profile)
+            self._check_sizes(profile)
             known = {"pretrain": ("every", *METHODS), "recipes": ("every", *recipes), "attacks": attacks}
             for section, names in known.items():
                 self._known_keys(self._section("profiles", profile, section), names, f"profiles.{profile}.{section}")
@@ -144,7 +146,27 @@ class Params:
                 self.protocols(profile, name)
         for name in (*_SUITES, *self._section("protocols")):  # of which none may be over radii
             self._list(self._at("suites", name), attacks, f"suites.{name}")
-        _ = self.evaluate, self.attacked_probe, self.embedding
+        _ = self.evaluate, self.attacked_probe
+
+    def _check_sizes(self, profile: str) -> None:
+        """That the profile has the images that are asked for: a stage would find out once it has them."""
+        data, embedding = self.data(profile), self.embedding
+        whole = SOURCES[data.source]
+        for part in ("train", "test"):
+            if (asked := getattr(data, part)) is not None and asked > (there := getattr(whole, part)):
+                allowed = f"at most {there}, all that {data.source} has, or null"
+                raise self._refusal(f"profiles.{profile}.data.{part}", asked, allowed)
+        train, test = data.train or whole.train, data.test or whole.test
+        if (images := self.early_stopping(profile).images) >= train:
+            layers = self._layer("early_stopping"), self._layer("profiles", profile, "early_stopping")
+            allowed = f"at most {train - 1} of {train} training images in profile {profile}"
+            raise self._refusal(f"{_origin(layers, ('images',))}.images", images, allowed)
+        if embedding.neighbours > train:
+            allowed = f"at most {train}, the training images of profile {profile}"
+            raise self._refusal("embedding.neighbours", embedding.neighbours, allowed)
+        if embedding.perplexity >= (drawn := min(embedding.images, test)):
+            allowed = f"less than the {drawn} images drawn in profile {profile}"
+            raise self._refusal("embedding.perplexity", self._at("embedding", "perplexity"), allowed)
 
     # ---- what is asked for
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -151,10 +151,25 @@ class TrainingAttack(Settings):
 # ---------------------------------------------------------------- what the profile sets
 
 
+class Source(NamedTuple):
+    """How many images there are to train and to test with, their side in pixels, and classes by data set."""
+
+    train: int
+    test: int
+    side: int
+    classes: dict[str, int]
+
+
+SOURCES = {
+    "digits": Source(train=1437, test=360, side=8, classes={"cifar10": 10, "cifar100": 20}),
+    "cifar": Source(train=50000, test=10000, side=32, classes={"cifar10": 10, "cifar100": 100}),
+}
+
+
 class Data(Settings):
     """Which images: scikit-learn's digits or CIFAR; the first `train` and `test` of them, None for all."""
 
-    source: Literal["digits", "cifar"]
+    source: Literal[tuple(SOURCES)]
     train: Count | None
     test: Count | None
 

@@ -828,6 +828,41 @@ def test_values_that_do_not_go_together_are_refused(changes, sentence):
     assert refusal(changed(*changes.items())) == sentence
 
 
+BEYOND = [
+    ({"profiles.demo.data.train": 1438},
+     "profiles.demo.data.train is 1438, allowed is at most 1437, all that digits has, or null"),
+    ({"profiles.demo.data.test": 361},
+     "profiles.demo.data.test is 361, allowed is at most 360, all that digits has, or null"),
+    ({"profiles.paper.data.train": 50001},
+     "profiles.paper.data.train is 50001, allowed is at most 50000, all that cifar has, or null"),
+    ({"profiles.small.data.test": 10001},
+     "profiles.small.data.test is 10001, allowed is at most 10000, all that cifar has, or null"),
+    ({"profiles.demo.early_stopping.images": 1437},
+     "profiles.demo.early_stopping.images is 1437, allowed is at most 1436 of 1437 training images in profile demo"),
+    ({"profiles.small.early_stopping": {}, "early_stopping.images": 5000},
+     "early_stopping.images is 5000, allowed is at most 4999 of 5000 training images in profile small"),
+    ({"embedding.neighbours": 1438},
+     "embedding.neighbours is 1438, allowed is at most 1437, the training images of profile demo"),
+    ({"embedding.perplexity": 360, "embedding.images": 500},
+     "embedding.perplexity is 360, allowed is less than the 360 images drawn in profile demo"),
+    ({"embedding.perplexity": 30.0, "embedding.images": 30},
+     "embedding.perplexity is 30.0, allowed is less than the 30 images drawn in profile paper"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BEYOND)
+def test_more_images_than_there_are_are_refused(changes, sentence):
+    assert refusal(changed(*changes.items())) == sentence
+
+
+def test_all_images_that_there_are_are_accepted():
+    raw = changed(
+        ("profiles.demo.data", {"source": "digits", "train": 1437, "test": 360}),
+        ("profiles.demo.early_stopping.images", 1436), ("embedding.neighbours", 1437), ("embedding.perplexity", 359.5),
+    )  # fmt: skip
+    Params(raw).check()
+
+
 @pytest.mark.parametrize("key", ["batch_size", "bank_length", "epochs"])
 @pytest.mark.parametrize("of", ["every", "amoc", "acl"])
 def test_a_profile_changes_sizes_through_its_scale_alone(key, of):
