@@ -120,6 +120,15 @@ def test_a_share_has_the_variants_term(variant, cheaper, queries, keys):
 # ---------------------------------------------------------------- from where an image was left
 
 
+WHICH = torch.tensor([7, 2, 0, 8, 4])
+
+
+def attacked(made: CheaperAMOC, queries: Tensor, keys: Tensor) -> Tensor:
+    """The perturbed queries of a step with images WHICH, which ends there."""
+    made.descend = lambda views, others: views["adv"]
+    return made.gradients(queries, keys, seeded(), WHICH)
+
+
 def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny, queries, keys):
     made = method(cheaper("aca", start="last", attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
@@ -128,13 +137,12 @@ def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny
     assert remembered.shape == (9, 3, 8, 8)
     assert 0.9 * EPSILON < remembered.abs().max() <= EPSILON * 1.001
 
-    made.which = torch.tensor([7, 2, 0, 8, 4])
-    perturbed = made.attack(queries, keys, seeded())[0]["adv"]
+    perturbed = attacked(made, queries, keys)
     seen: list[Tensor] = []
 
-    def start(loss, images: Tensor, generator) -> Tensor:
+    def ascended(loss, images: Tensor, generator, _) -> Tensor:
         seen.append(images)
-        start = (images + remembered[made.which]).clamp(0, 1)
+        start = (images + remembered[WHICH]).clamp(0, 1)
         for _ in range(2):
             start = start.detach().requires_grad_()
             loss(start).backward()
@@ -142,22 +150,21 @@ def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny
         return start.detach()
 
     plain = method(tiny("aca", epsilon=EPSILON))
-    plain.ascend = start
+    plain.ascend = ascended
     assert torch.allclose(perturbed, plain.attack(queries, keys, seeded())[0]["adv"], atol=1e-12)
     assert len(seen) == 1
 
     left = remembered.clone()
-    left[made.which] = perturbed - queries
+    left[WHICH] = perturbed - queries
     assert torch.equal(made.perturbations, left)  # the others are as they were
 
 
 def test_remembered_perturbations_are_small_in_memory_and_stay_in_the_ball(cheaper, queries, keys):
     made = method(cheaper("aca", start="last", share=0.4, attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
-    made.which = torch.tensor([7, 2, 0, 8, 4])
     before = made.perturbations.clone()
     assert before.dtype == torch.float16
-    perturbed = made.attack(queries, keys, seeded())[0]["adv"]
+    perturbed = attacked(made, queries, keys)
     assert (perturbed - queries[:2]).abs().max() <= EPSILON + 1e-12
     changed = (made.perturbations != before).flatten(1).any(1)
     assert changed.nonzero().flatten().tolist() == [2, 7]  # the first two of the batch
@@ -238,7 +245,6 @@ def test_passes_are_those_that_an_update_makes(variant, changes, cheaper, querie
     """Per image: 1 forward, and going back 1 for the input's gradient, 2 for the parameters' or for both."""
     made, images = method(cheaper(variant, **changes)), []
     made.remember(torch.zeros(BATCH, 8, 8, 3, dtype=torch.uint8), seeded())
-    made.which = torch.arange(BATCH)
 
     def count(encoder: Encoder, inputs: tuple[Tensor], features: Tensor) -> None:
         only_input = features.requires_grad and inputs[0].requires_grad and not encoder.training
@@ -246,7 +252,7 @@ def test_passes_are_those_that_an_update_makes(variant, changes, cheaper, querie
 
     for network in (made.pair.query, made.pair.key):
         network.encoder.register_forward_hook(count)
-    made.step(queries, keys, sgd(made), seeded())
+    made.step(queries, keys, sgd(made), seeded(), torch.arange(BATCH))
     assert sum(images) / BATCH / made.updates == pytest.approx(passes(made.settings))
 
 
