@@ -70,7 +70,7 @@ def main(
             classifier.load_state_dict(trained.best_state)
         save_classifier(twin, classifier, {**about, "epoch": trained.best_epoch or epochs})
         write_curve(where / paths.curve("classify", profile, dataset, model), trained.curve)
-        times = {**clock.plain(), **describe(chosen), "epochs": epochs}
+        times = {**clock.plain(), **describe(chosen), "epochs": trained.begun}  # all that the seconds are of
         write_json(where / paths.clock("classify", profile, dataset, model), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {epochs} epochs, early-stopped twin from epoch {trained.best_epoch}")

@@ -73,7 +73,7 @@ def main(
         ended = {"status": trained.status, "epoch": len(trained.curve), **shortened}
         save_encoder(path, method.encoder, {**about, **ended})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)
-        times = {**clock.plain(), **describe(chosen), **speed, "epochs": len(trained.curve)}
+        times = {**clock.plain(), **describe(chosen), **speed, "epochs": trained.begun}  # all that the seconds are of
         write_json(where / paths.clock("pretrain", profile, dataset, run), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {len(trained.curve)} epochs")

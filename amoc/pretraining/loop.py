@@ -46,6 +46,11 @@ class Pretrained:
     curve: list[dict[str, Any]]
     status: Literal["ok", "collapsed", "nan"]
 
+    @property
+    def begun(self) -> int:
+        """Epochs that were trained: the finished ones, and the one after which a run was no longer finite."""
+        return len(self.curve) + (self.status == "nan")
+
 
 def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[float, ...]) -> Method:
     """The method with freshly drawn weights and banks; they depend on the seed alone.

@@ -522,9 +522,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(settings, train, prepare):
     settings = settings.model_copy(
         update={"optimizer": settings.optimizer.model_copy(update={"lr": lr, "warmup_epochs": 1})}
     )
-    _, trained, _ = train(settings, saves=True, prepare=prepare)
+    _, trained, clock = train(settings, saves=True, prepare=prepare)
     assert trained.status == "nan"
     assert len(trained.curve) < 3
+    assert clock.plain()["counts"]["images"] == 9 * trained.begun
     assert not any(isnan(row["loss"]) for row in trained.curve)
     seen = []
     assert train(settings, saves=True, prepare=spy(seen))[1] == trained
