@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from amoc.engine.files import write_atomically
 from amoc.refusal import Refusal
-from amoc.settings import Data
+from amoc.settings import SOURCES, Data
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Channels = tuple[float, float, float]
 
 FOLDER_VARIABLE = "AMOC_DATA_DIR"  # names the folder that holds CIFAR's archives, extracted or not
-DIGITS_TEST_IMAGES = 360
 
 # title, mean and standard deviation per channel of the whole training split, pixels in [0, 1]
 _DIGITS: tuple[str, Channels, Channels] = ("scikit-learn's digits", (0.3054,) * 3, (0.3760,) * 3)
@@ -131,7 +130,7 @@ def _digits() -> tuple[Images, Images, tuple[str, ...]]:
     pixels = np.repeat(grey.astype(np.uint8)[..., np.newaxis], 3, axis=-1)  # (N, 8, 8, 3)
     labels = digits.target.astype(np.int64)
     order = np.arange(len(labels))
-    train, test = train_test_split(order, test_size=DIGITS_TEST_IMAGES, stratify=labels, random_state=0)
+    train, test = train_test_split(order, test_size=SOURCES["digits"].test, stratify=labels, random_state=0)
     return Images(pixels[train], labels[train]), Images(pixels[test], labels[test]), tuple("0123456789")
 
 

@@ -23,6 +23,7 @@ from amoc.refusal import Refusal
 from amoc.settings import (
     ATTACKS,
     METHODS,
+    SOURCES,
     Attack,
     Classifying,
     Data,
@@ -115,9 +116,14 @@ class Params:
         recipes, attacks = self._names("recipes"), self._names("attacks")
         for section in ("runs", "classifiers"):
             self._known_keys(self._section(section), DATASETS, section)
+        for dataset in self._section("classifiers"):
+            for name in self.networks(dataset):
+                if dataset in self._section("runs") and name in self.runs(dataset):  # models/<p>/<d>/<name>.safetensors
+                    raise self._refusal(f"a name in classifiers.{dataset}", name, f"none that runs.{dataset} has")
         for profile in reversed(PROFILES):  # paper first: what is wrong in its own settings shows there at once
             for settings in (self.data, self.model, self.engine, self.epsilon, self.scale, self.early_stopping):
                 settings(profile)
+            self._check_sizes(profile)
             known = {"pretrain": ("every", *METHODS), "recipes": ("every", *recipes), "attacks": attacks}
             for section, names in known.items():
                 self._known_keys(self._section("profiles", profile, section), names, f"profiles.{profile}.{section}")
@@ -138,7 +144,29 @@ class Params:
                 if name == PROBES:
                     raise self._refusal("a name in protocols", name, "any but this: the key probes has those")
                 self.protocols(profile, name)
-        _ = self.evaluate, self.attacked_probe, self.embedding
+        for name in (*_SUITES, *self._section("protocols")):  # of which none may be over radii
+            self._list(self._at("suites", name), attacks, f"suites.{name}")
+        _ = self.evaluate, self.attacked_probe
+
+    def _check_sizes(self, profile: str) -> None:
+        """That the profile has the images that are asked for: a stage would find out once it has them."""
+        data, embedding = self.data(profile), self.embedding
+        whole = SOURCES[data.source]
+        for part in ("train", "test"):
+            if (asked := getattr(data, part)) is not None and asked > (there := getattr(whole, part)):
+                allowed = f"at most {there}, all that {data.source} has, or null"
+                raise self._refusal(f"profiles.{profile}.data.{part}", asked, allowed)
+        train, test = data.train or whole.train, data.test or whole.test
+        if (images := self.early_stopping(profile).images) >= train:
+            layers = self._layer("early_stopping"), self._layer("profiles", profile, "early_stopping")
+            allowed = f"at most {train - 1} of {train} training images in profile {profile}"
+            raise self._refusal(f"{_origin(layers, ('images',))}.images", images, allowed)
+        if embedding.neighbours > train:
+            allowed = f"at most {train}, the training images of profile {profile}"
+            raise self._refusal("embedding.neighbours", embedding.neighbours, allowed)
+        if embedding.perplexity >= (drawn := min(embedding.images, test)):
+            allowed = f"less than the {drawn} images drawn in profile {profile}"
+            raise self._refusal("embedding.perplexity", self._at("embedding", "perplexity"), allowed)
 
     # ---- what is asked for
 
@@ -304,8 +332,10 @@ class Params:
             return {attack: self.attack(profile, attack) for attack in chosen}
         value = self._mapping(self._at("suites", name), where, ("attacks", "eighths"))
         eighths = value["eighths"]
-        if not (isinstance(eighths, list) and all(type(count) is int and count > 0 for count in eighths)):
+        if not (isinstance(eighths, list) and eighths and all(type(count) is int and count > 0 for count in eighths)):
             raise self._refusal(f"{where}.eighths", eighths, "a list of whole numbers from 1 up")
+        if len(set(eighths)) < len(eighths):
+            raise self._refusal(f"{where}.eighths", eighths, "each number once")
         suite = {}
         for attack in self._list(value["attacks"], known, f"{where}.attacks"):
             settings = self.attack(profile, attack)
@@ -357,7 +387,7 @@ class Params:
         return list(section)
 
     def _list(self, value: Any, allowed: Collection[str], where: str) -> list[str]:
-        if not isinstance(value, list):
+        if not (isinstance(value, list) and value):
             raise self._refusal(where, value, f"a list of some of {_listed(allowed)}")
         return [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -151,10 +151,25 @@ class TrainingAttack(Settings):
 # ---------------------------------------------------------------- what the profile sets
 
 
+class Source(NamedTuple):
+    """How many images there are to train and to test with, their side in pixels, and classes by data set."""
+
+    train: int
+    test: int
+    side: int
+    classes: dict[str, int]
+
+
+SOURCES = {
+    "digits": Source(train=1437, test=360, side=8, classes={"cifar10": 10, "cifar100": 20}),
+    "cifar": Source(train=50000, test=10000, side=32, classes={"cifar10": 10, "cifar100": 100}),
+}
+
+
 class Data(Settings):
     """Which images: scikit-learn's digits or CIFAR; the first `train` and `test` of them, None for all."""
 
-    source: Literal["digits", "cifar"]
+    source: Literal[tuple(SOURCES)]
     train: Count | None
     test: Count | None
 
@@ -289,7 +304,13 @@ class AMOCPretraining(Pretraining):
     @property
     def attacks(self) -> bool:
         """Whether anything is perturbed."""
-        return self.variant != "ccc"
+        return self.perturbs_query or self.perturbs_key
+
+    @model_validator(mode="after")
+    def _check_branch(self) -> AMOCPretraining:
+        if self.branch not in ("clean", VARIANTS[self.variant].branch):
+            raise ValueError(f"branch {self.branch} is not trained by variant {self.variant}, it must be clean")
+        return self
 
     @model_validator(mode="after")
     def _check_bank(self) -> AMOCPretraining:
@@ -310,12 +331,18 @@ class CheaperAMOCPretraining(AMOCPretraining):
     def _check_cheaper(self) -> CheaperAMOCPretraining:
         if self.variant not in ("aca", "acc"):
             raise ValueError(f"variant {self.variant} does not perturb the query alone, it must be aca or acc")
-        if self.replays > 1:
-            needed = {"share": 1, "start": "random", "attack.steps": 1}
-            for key, value in needed.items():
-                found = self.attack.steps if key == "attack.steps" else getattr(self, key)
-                if found != value:
-                    raise ValueError(f"replays {self.replays} needs {key} {value}, it is {found}")
+        found = {
+            "share": self.share, "start": self.start, "enqueue": self.enqueue, "attack.steps": self.attack.steps,
+            "attack.random_start": str(self.attack.random_start).lower(),
+        }  # fmt: skip
+        way, needed = f"start {self.start}", {"attack.random_start": "true"} if self.start == "last" else {}
+        if self.replays > 1:  # else a batch would enter the banks at each use, or a setting of the attack be ignored
+            way = f"replays {self.replays}"
+            needed = {"share": 1, "start": "random", "enqueue": "after", "attack.steps": 1,
+                      "attack.random_start": "true"}  # fmt: skip
+        for key, value in needed.items():
+            if found[key] != value:
+                raise ValueError(f"{way} needs {key} {value}, it is {found[key]}")
         return self
 
 

@@ -15,7 +15,6 @@ import typer
 
 from amoc import datasets
 from amoc.augment import to_float
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
@@ -29,7 +28,7 @@ from amoc.models.files import load_classifier, load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.settings import Attack
-from stages import command, paths, pretrained
+from stages import command, paths, pretrained, resumable
 from stages.results import doubts, record
 
 
@@ -62,7 +61,7 @@ def main(
     announce(title, needed, cost, chosen, anyway)
 
     measured: dict[str, Measurement] = {}
-    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+    with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         state = checkpoint.load() or {"saved": {}, "clock": clock.state()}
         clock.restore(state["clock"])
 

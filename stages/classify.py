@@ -7,7 +7,6 @@ import torch
 from amoc import datasets
 from amoc.augment import to_float
 from amoc.classifying.loop import passes, train_classifier
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
@@ -20,7 +19,7 @@ from amoc.models.encoder import fresh_encoder
 from amoc.models.files import save_classifier
 from amoc.models.heads import linear_head
 from amoc.params import Params
-from stages import command, paths, pretrained
+from stages import command, paths, pretrained, resumable
 
 
 def main(
@@ -58,7 +57,7 @@ def main(
     compile_in_place(chosen, engine, classifier.encoder)
 
     path, twin = (where / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))
-    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+    with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = train_classifier(
                 classifier, settings.recipe, pixels, labels, seed=settings.seed, device=chosen,
@@ -71,7 +70,7 @@ def main(
             classifier.load_state_dict(trained.best_state)
         save_classifier(twin, classifier, {**about, "epoch": trained.best_epoch or epochs})
         write_curve(where / paths.curve("classify", profile, dataset, model), trained.curve)
-        times = {**clock.plain(), **describe(chosen), "epochs": epochs}
+        times = {**clock.plain(), **describe(chosen), "epochs": trained.begun}  # all that the seconds are of
         write_json(where / paths.clock("classify", profile, dataset, model), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {epochs} epochs, early-stopped twin from epoch {trained.best_epoch}")

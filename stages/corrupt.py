@@ -15,7 +15,6 @@ from amoc.augment import to_float
 from amoc.corruptions.catalogue import SEVERITIES
 from amoc.corruptions.counting import Right, count
 from amoc.corruptions.source import Source
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock, settled_now
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
@@ -24,7 +23,7 @@ from amoc.engine.interruption import Interrupted, interruptible
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_heads
 from amoc.params import Params
-from stages import command, corrupted, paths, pretrained
+from stages import command, corrupted, paths, pretrained, resumable
 from stages.results import STATUSES
 
 
@@ -58,7 +57,7 @@ def main(
     announce(title, (1 + len(source.names) * len(SEVERITIES)) * len(data.test.labels), cost, chosen, anyway)
 
     status, note, right = subject.about["status"], "", {}
-    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+    with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         state = checkpoint.load() or {"right": {}, "clock": clock.state()}
         clock.restore(state["clock"])
 

@@ -16,11 +16,8 @@ from amoc.models.heads import linear_head
 from amoc.params import PROBES, Params
 from amoc.pretraining import passes as pretraining
 from amoc.reporting.corruption_records import CORRUPTIONS, SEVERITIES
+from amoc.settings import SOURCES
 from stages import attack, evaluate, numerics
-
-# Of all images that a source has: training, test, and their side in pixels
-_WHOLE = {"digits": (1437, 360, 8), "cifar": (50000, 10000, 32)}
-_CLASSES = {"digits": {"cifar10": 10, "cifar100": 20}, "cifar": {"cifar10": 10, "cifar100": 100}}
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -51,8 +48,8 @@ def ours(command: str) -> bool:
 def sizes(params: Params, profile: str, dataset: str) -> Sizes:
     """Without reading the images, which may not be there yet."""
     data = params.data(profile)
-    train, test, side = _WHOLE[data.source]
-    return Sizes(data.train or train, data.test or test, side, _CLASSES[data.source][dataset])
+    there = SOURCES[data.source]
+    return Sizes(data.train or there.train, data.test or there.test, there.side, there.classes[dataset])
 
 
 def work(params: Params, command: str) -> Work | None:

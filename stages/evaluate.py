@@ -32,7 +32,7 @@ from amoc.models.files import load_classifier, save_classifier, save_heads
 from amoc.models.heads import linear_head
 from amoc.params import DATASETS, PROBES, Params
 from amoc.settings import Attack, Recipe
-from stages import command, paths, pretrained
+from stages import command, paths, pretrained, resumable
 from stages.results import doubts, record
 
 
@@ -77,7 +77,7 @@ def main(
         for name, recipe in recipes.items():
             own = {**identity, "recipe": recipe.plain()}
             training, attacking = (
-                held.enter_context(Checkpoint(f"{title} {part}".replace(" ", "-"), known))
+                held.enter_context(resumable.checkpoint(f"{title} {part}", known, chosen))
                 for part, known in ((name, own), (f"{name} attacked", own | attacks))
             )
             checkpoints += [training, attacking]

@@ -72,6 +72,6 @@ def fingerprints(*names: str) -> dict[str, str]:
 
 def outputs(folder: Path | None, trial: bool) -> Path:
     """The folder below which outputs go: the project, or another one, which a shortened run needs."""
-    if trial and folder is None:
-        raise Refusal("a shortened run writes elsewhere than the real one: give --output a folder")
+    if trial and (folder or Path()).resolve() == Path().resolve():
+        raise Refusal("a shortened run writes elsewhere than the real one: give --output a folder, not the project's")
     return folder or Path()

@@ -9,7 +9,6 @@ import typer
 
 from amoc import datasets
 from amoc.augment import RandomViews, to_float
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
@@ -21,7 +20,8 @@ from amoc.models.files import save_encoder
 from amoc.params import Params
 from amoc.pretraining.loop import build_method, pretrain
 from amoc.pretraining.passes import passes
-from stages import command, paths
+from amoc.refusal import Refusal
+from stages import command, paths, resumable
 
 
 def main(
@@ -34,6 +34,8 @@ def main(
     """Pre-train one encoder."""
     params = Params.load()
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
+    if epochs is not None and epochs > settings.epochs:
+        raise Refusal(f"--epochs is {epochs}, allowed is at most {settings.epochs}, as {run} has in profile {profile}")
     trial = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     where = paths.outputs(output, trial=any(trial.values()))
     data_path = paths.data(profile, dataset)
@@ -61,15 +63,17 @@ def main(
     views = RandomViews(settings.views, pixels.shape[1])
     compile_in_place(chosen, engine, views, *method.encoders)
     path = where / paths.encoder(profile, dataset, run)
-    with Checkpoint(title.replace(" ", "-"), identity) as checkpoint, interruptible() as stop:
+    with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = pretrain(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
                 stop=stop, clock=clock, title=title, views=views, capture=captures(chosen, engine), **trial,
             )  # fmt: skip
-        save_encoder(path, method.encoder, {**about, "status": trained.status, "epoch": len(trained.curve)})
+        shortened = {"steps_per_epoch": steps_per_epoch} if steps_per_epoch else {}  # fewer epochs can be seen
+        ended = {"status": trained.status, "epoch": len(trained.curve), **shortened}
+        save_encoder(path, method.encoder, {**about, **ended})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)
-        times = {**clock.plain(), **describe(chosen), **speed, "epochs": len(trained.curve)}
+        times = {**clock.plain(), **describe(chosen), **speed, "epochs": trained.begun}  # all that the seconds are of
         write_json(where / paths.clock("pretrain", profile, dataset, run), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {len(trained.curve)} epochs")

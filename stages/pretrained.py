@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from amoc.models.encoder import Encoder
@@ -20,17 +21,38 @@ def load(params: Params, profile: str, dataset: str, name: str) -> tuple[Encoder
     architecture and width holds for both, and neither passes for the other.
 
     Raises:
-        Refusal: there is no such run or adopted encoder, its file is missing or damaged, or holds something else.
+        Refusal: there is no such run or adopted encoder, its file is missing or damaged, or holds something else: a
+            run of another name or of other settings, or one that was not trained to its end.
     """
     path = paths.encoder(profile, dataset, name)
     if name in params.runs(dataset) or not path.exists():
         settings = params.pretraining(profile, dataset, name)  # refuses what is neither
         method, model, seed = settings.method, settings.model, settings.seed
     else:
-        method, model, seed = ADOPTED, params.model(profile), None
+        settings, method, model, seed = None, ADOPTED, params.model(profile), None
     encoder, about = load_encoder(path, expected=model.plain())
     found = about.get("settings", {}).get("method")
     if found != method:
         kind = "not a run of params.yaml, and the file was not adopted" if seed is None else f"a run of {method}"
         raise Refusal(f"{path} holds an encoder of the method {found}, but {name} is {kind}")
-    return encoder, about, about["settings"]["seed"] if seed is None else seed
+    if settings is None:
+        return encoder, about, about["settings"]["seed"]
+    epochs = about["epoch"] if about["status"] == "nan" else settings.epochs  # which ends before its time
+    asked = {
+        "profile": profile, "dataset": dataset, "run": name, "settings": settings.plain(), "epoch": epochs,
+        "steps_per_epoch": None,
+    }  # fmt: skip
+    if other := _difference({key: about.get(key) for key in asked}, asked):
+        command = f"`python -m stages.pretrain {profile} {dataset} {name}` makes it"
+        raise Refusal(f"{path} holds an encoder with {other}: {command}")
+    return encoder, about, seed
+
+
+def _difference(found: Any, asked: Any, *keys: str) -> str | None:
+    """The first place where the two differ, with both values; what is not there is null."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        places = (_difference(found.get(key), asked.get(key), *keys, key) for key in {**asked, **found})
+        return next(filter(None, places), None)
+    if found == asked:
+        return None
+    return f"{'.'.join(keys)} {json.dumps(found)}, asked for is {json.dumps(asked)}"

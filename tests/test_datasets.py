@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 
 from amoc import datasets
 from amoc.refusal import Refusal
-from amoc.settings import Data
+from amoc.settings import SOURCES, Data
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR_NAMES = ("cifar10", "cifar100")
@@ -46,7 +46,17 @@ def assert_same(one: datasets.Dataset, other: datasets.Dataset) -> None:
         assert getattr(one, fact) == getattr(other, fact)
 
 
+def sizes(built: datasets.Dataset) -> tuple[int, ...]:
+    """As `amoc.settings.Source` has them: training and test images, side, classes."""
+    return len(built.train.labels), len(built.test.labels), built.test.pixels.shape[1], built.classes
+
+
 # ---------------------------------------------------------------- digits
+
+
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_the_digits_are_as_many_as_settings_are_held_against(name):
+    assert sizes(digits(name=name)) == SOURCES["digits"]._replace(classes=SOURCES["digits"].classes[name])
 
 
 def test_digits_are_split_without_loss_or_repetition():
@@ -361,6 +371,7 @@ def test_real_images_are_those_of_torchvision(cifar_dir, tmp_path, name, first_t
     np.testing.assert_array_equal(built.test.pixels, official.data, strict=True)
     assert built.test.labels.tolist() == official.targets
     assert built.label_names == tuple(official.classes)
+    assert sizes(built) == SOURCES["cifar"]._replace(classes=SOURCES["cifar"].classes[name])
     assert built.train.pixels.shape == (50000, 32, 32, 3) and built.train.labels.shape == (50000,)
     assert built.train.labels[:5].tolist() == first_training_labels
     assert built.test.labels[:5].tolist() == first_test_labels

@@ -284,9 +284,8 @@ def test_branch_auto_is_the_variants(variant, branch):
     assert (
         Params(changed(("runs.cifar10.moco.variant", variant))).pretraining("demo", "cifar10", "moco").branch == branch
     )
-    other = "adv" if branch == "clean" else "clean"
-    raw = changed(("runs.cifar10.moco", {"method": "amoc", "variant": variant, "branch": other}))
-    assert Params(raw).pretraining("demo", "cifar10", "moco").branch == other
+    raw = changed(("runs.cifar10.moco", {"method": "amoc", "variant": variant, "branch": "clean"}))
+    assert Params(raw).pretraining("demo", "cifar10", "moco").branch == "clean"  # which every variant trains
 
 
 @pytest.mark.parametrize(
@@ -423,6 +422,7 @@ VARIANT = "ccc, cca, cac, caa, acc, aca, aac or aaa"
 LARS = "lr, momentum, weight_decay, warmup_epochs, final_lr, trust, layerwise, lr_scaling"
 VIEWS = "crop_scale, interpolation, jitter, grayscale, blur, flip, affine"
 ATTACKS = ", ".join(SHIPPED["attacks"])
+OVER_RADII = {"attacks": ["linf_pgd20"], "eighths": [8]}
 
 WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profile", "papr", '"papr"', "demo, small, paper"),
@@ -548,6 +548,8 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("recipes.stdev.shift.pad", -1, "-1", "a whole number from 0 up"),
     ("probes", "stdev", '"stdev"', f"a list of some of {HEADS}"),
     ("protocols", [], "[]", "a mapping"),
+    ("probes", [], "[]", f"a list of some of {HEADS}"),
+    ("protocols.peers", [], "[]", f"a list of some of {', '.join(SHIPPED['recipes'])}"),
     ("protocols.peers", "slf", '"slf"', f"a list of some of {', '.join(SHIPPED['recipes'])}"),
     ("attacked_probe", "robust", '"robust"', PROBES),
     ("attacked_probe", "finetune", '"finetune"', PROBES),
@@ -569,6 +571,12 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("attacks.l2_cw.images", 0, "0", f"{FROM_1}, or null"),
     ("suites", None, "null", "a mapping"),
     ("suites.table5", "linf_pgd20", '"linf_pgd20"', f"a list of some of {ATTACKS}"),
+    ("suites.probe", [], "[]", f"a list of some of {ATTACKS}"),
+    ("suites.single", [], "[]", f"a list of some of {ATTACKS}"),
+    *(
+        (f"suites.{name}", OVER_RADII, '{"attacks": ["linf_pgd20"], "eighths": [8]}', f"a list of some of {ATTACKS}")
+        for name in ("probe", "table5", "early_stopped", "peers")
+    ),
     ("evaluate", None, "null", "a mapping"),
     ("evaluate.batch_size", 0, "0", FROM_1),
     ("embedding", None, "null", "a mapping"),
@@ -728,6 +736,9 @@ def test_a_suite_over_radii_has_each_attack_at_each_eighth_of_epsilon():
     [
         ({"attacks": ["linf_pgd20"], "eighths": [0]}, "suites.radii.eighths is [0], allowed is a list of whole "),
         ({"attacks": ["linf_pgd20"], "eighths": 8}, "suites.radii.eighths is 8, allowed is a list of whole numbers"),
+        ({"attacks": ["linf_pgd20"], "eighths": []}, "suites.radii.eighths is [], allowed is a list of whole numbers"),
+        ({"attacks": ["linf_pgd20"], "eighths": [8, 8]}, "suites.radii.eighths is [8, 8], allowed is each number once"),
+        ({"attacks": [], "eighths": [8]}, "suites.radii.attacks is [], allowed is a list of some of linf_pgd20, "),
         ({"attacks": ["fgsm"], "eighths": [8]}, 'suites.radii.attacks[0] is "fgsm", allowed is linf_pgd20, '),
         ({"attacks": ["linf_pgd20"]}, "the key suites.radii.eighths is missing"),
         ({"attacks": [], "eighths": [8], "steps": 3}, "unknown key suites.radii.steps, allowed are attacks, eighths"),
@@ -765,6 +776,15 @@ def test_a_name_that_dvc_cannot_take_is_refused(name, shown, where):
     assert refusal(raw) == f"a name in {where} is {shown}, allowed is {NAME}"
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_name_of_an_encoder_and_a_network_is_refused(dataset):
+    """Their files would be the same one."""
+    raw = changed((f"classifiers.{dataset}.amoc", {"recipe": "standard", "encoder": None, "seed": 1}))
+    sentence = f'a name in classifiers.{dataset} is "amoc", allowed is none that runs.{dataset} has'
+    assert refusal(raw) == sentence
+    assert refusal(changed((f"runs.{dataset}.trades", {"method": "amoc"}))) == sentence.replace("amoc", "trades")
+
+
 TOGETHER = [
     ({"pretrain.amoc.bank_length": 128},
      "runs.cifar10.amoc in profile paper: bank_length 128 must be larger than batch_size 256"),
@@ -781,6 +801,10 @@ TOGETHER = [
      "runs.cifar10.acl in profile paper: optimizer.final_lr 6 must be at most optimizer.lr 5"),
     ({"runs.cifar10.acl.form": "a2a", "runs.cifar10.acl.branch": "clean"},
      "runs.cifar10.acl in profile paper: branch clean is not trained by form a2a, it must be adv"),
+    ({"runs.cifar10.moco.branch": "adv"},
+     "runs.cifar10.moco in profile paper: branch adv is not trained by variant ccc, it must be clean"),
+    ({"runs.cifar10.cac.branch": "adv"},
+     "runs.cifar10.cac in profile paper: branch adv is not trained by variant cac, it must be clean"),
     ({"profiles.demo.scale.batch_size": 0.003},
      "runs.cifar10.amoc in profile demo: batch_size 256 times scale.batch_size 0.003 is 1, "
      "allowed is a whole number from 2 up"),
@@ -802,6 +826,41 @@ TOGETHER = [
 @pytest.mark.parametrize(("changes", "sentence"), TOGETHER)
 def test_values_that_do_not_go_together_are_refused(changes, sentence):
     assert refusal(changed(*changes.items())) == sentence
+
+
+BEYOND = [
+    ({"profiles.demo.data.train": 1438},
+     "profiles.demo.data.train is 1438, allowed is at most 1437, all that digits has, or null"),
+    ({"profiles.demo.data.test": 361},
+     "profiles.demo.data.test is 361, allowed is at most 360, all that digits has, or null"),
+    ({"profiles.paper.data.train": 50001},
+     "profiles.paper.data.train is 50001, allowed is at most 50000, all that cifar has, or null"),
+    ({"profiles.small.data.test": 10001},
+     "profiles.small.data.test is 10001, allowed is at most 10000, all that cifar has, or null"),
+    ({"profiles.demo.early_stopping.images": 1437},
+     "profiles.demo.early_stopping.images is 1437, allowed is at most 1436 of 1437 training images in profile demo"),
+    ({"profiles.small.early_stopping": {}, "early_stopping.images": 5000},
+     "early_stopping.images is 5000, allowed is at most 4999 of 5000 training images in profile small"),
+    ({"embedding.neighbours": 1438},
+     "embedding.neighbours is 1438, allowed is at most 1437, the training images of profile demo"),
+    ({"embedding.perplexity": 360, "embedding.images": 500},
+     "embedding.perplexity is 360, allowed is less than the 360 images drawn in profile demo"),
+    ({"embedding.perplexity": 30.0, "embedding.images": 30},
+     "embedding.perplexity is 30.0, allowed is less than the 30 images drawn in profile paper"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BEYOND)
+def test_more_images_than_there_are_are_refused(changes, sentence):
+    assert refusal(changed(*changes.items())) == sentence
+
+
+def test_all_images_that_there_are_are_accepted():
+    raw = changed(
+        ("profiles.demo.data", {"source": "digits", "train": 1437, "test": 360}),
+        ("profiles.demo.early_stopping.images", 1436), ("embedding.neighbours", 1437), ("embedding.perplexity", 359.5),
+    )  # fmt: skip
+    Params(raw).check()
 
 
 @pytest.mark.parametrize("key", ["batch_size", "bank_length", "epochs"])

@@ -182,6 +182,27 @@ def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
             assert sections & tracked(stage) == (sections if mine else set()), stage.name
 
 
+def test_every_network_depends_on_its_own_encoder_and_recipe(graph):
+    """dvc.yaml writes them out, params.yaml decides; a recipe that extends another depends on that one too."""
+    raw = shipped.settings()
+    makers = {out: stage for stage in graph.stages.values() for out in graph.outs(stage)}
+    for dataset, name, own in [(d, *item) for d in DATASETS for item in raw["classifiers"][d].items()]:
+        folder = f"models/{graph.profile}/{dataset}"
+        stage = makers.get(f"{folder}/{name}.safetensors")
+        assert stage, f"dvc.yaml has no stage that makes the network {name} of params.yaml"
+        needed = {f"{folder}/{own['encoder']}.safetensors"} if own["encoder"] else set()
+        assert {path for path in graph.files(stage) if path.startswith("models/")} == needed, stage.name
+        for recipe in extended(raw["recipes"], own["recipe"]):
+            sections = {f"recipes.{recipe}", f"profiles.{graph.profile}.recipes.{recipe}"}
+            assert sections <= tracked(stage), stage.name
+
+
+def extended(recipes: dict[str, Any], name: str) -> list[str]:
+    """A recipe, and all that it extends."""
+    before = recipes[name].get("extends")
+    return [name, *(extended(recipes, before) if before else ())]
+
+
 @pytest.mark.parametrize("behaviour", fingerprint.BEHAVIOURS)
 def test_a_fingerprint_depends_on_all_code_that_it_runs(graph, behaviour):
     stage = graph.stages[f"fingerprint-{behaviour}"]

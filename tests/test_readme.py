@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 
 from amoc import datasets
 from amoc.params import PROFILES, Params, merge
+from amoc.refusal import Refusal
 from amoc.reporting import records
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import RESULTS
@@ -285,6 +286,11 @@ def test_defaults_and_switches_are_as_told() -> None:
             raw = settings()
             assert raw["pretrain"]["amoc"][key] == value
             raw["pretrain"]["amoc"][key] = re.match(r"`(\w+)`", otherwise)[1]
+            if key == "enqueue":
+                with pytest.raises(Refusal, match="replays 4 needs enqueue after, it is before"):
+                    Params(raw).check()
+                for run in raw["runs"]["cifar10"].values():
+                    run |= {key: value} if "replays" in run else {}
             Params(raw).check()
             switches += 1
     assert switches == 4

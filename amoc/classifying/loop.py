@@ -50,6 +50,11 @@ class Trained:
     best_state: dict[str, Tensor] | None
     status: Literal["ok", "nan"]
 
+    @property
+    def begun(self) -> int:
+        """Epochs that were trained: the finished ones, and the one after which a run was no longer finite."""
+        return len(self.curve) + (self.status == "nan")
+
 
 def train_classifier(
     classifier: Classifier,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amoc.engine.formula import summary
 from amoc.evaluating import attacks
 from amoc.evaluating.outcome import union
 from amoc.evaluating.suite import run_suite
@@ -68,10 +69,3 @@ def fingerprint() -> dict[str, Any]:
     outcomes = run_suite(model.float(), images.float(), labels, SUITE, batch_size=5, seed=3)
     standing = {name: outcome.correct.int().tolist() for name, outcome in outcomes.items()}
     return {"found": found, "standing": standing | {"union": union(outcomes).int().tolist()}}
-
-
-def summary(values: Tensor) -> list[float]:
-    """Norm, mean, and a sum with a weight for each place."""
-    values = values.contiguous().flatten()
-    weights = torch.linspace(-1, 1, values.numel(), dtype=torch.float64)
-    return [values.norm().item(), values.mean().item(), (values * weights).sum().item()]

@@ -60,6 +60,9 @@ class ACL(nn.Module):
         """Of the training curve, as `step` returns them: the loss and, where there are several, that of each pair."""
         return ("loss", *(f"loss_{name}" for _, name in self.pairs)) if len(self.pairs) > 1 else ("loss",)
 
+    def remember(self, images: Tensor, generator: Generator) -> None:
+        """Before the first step, as AMOC's: nothing is kept of an image between epochs."""
+
     def diagnostics(self, taken: int) -> dict[str, int]:
         """What else a row of the training curve tells after so many steps: nothing."""
         return {}
@@ -116,7 +119,9 @@ class ACL(nn.Module):
         first, second = perturbed.chunk(2)
         return {"clean": one, "adv": first}, {"clean": other, "adv": second}
 
-    def gradients(self, one: Tensor, other: Tensor, generator: Generator) -> tuple[tuple[Tensor, ...], None]:
+    def gradients(
+        self, one: Tensor, other: Tensor, generator: Generator, which: Tensor | None = None
+    ) -> tuple[tuple[Tensor, ...], None]:
         """One batch up to the gradients: attack, loss, backward. Views are (B, 3, H, W) in [0, 1].
 
         As in AMOC, it can be captured in a graph, and what else `update` needs comes with it: nothing.

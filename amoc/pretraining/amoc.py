@@ -66,6 +66,9 @@ class AMOC(nn.Module):
         """What the optimiser trains: the query network."""
         return self.pair.query
 
+    def remember(self, images: Tensor, generator: Generator) -> None:
+        """Before the first step: make room for what is kept of each image (N, H, W, 3) between epochs. Nothing is."""
+
     def diagnostics(self, taken: int) -> dict[str, int]:
         """What else a row of the training curve tells after so many steps: the age of the oldest key, in steps."""
         return {"bank_age": min(taken, ceil(self.settings.bank_length / self.settings.batch_size))}
@@ -98,14 +101,19 @@ class AMOC(nn.Module):
         for name, new in keys.items():
             self.banks[name].push(new)
 
-    def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
+    def attack(
+        self, queries: Tensor, keys: Tensor, generator: Generator, start: Tensor | None = None
+    ) -> tuple[Views, Views]:
         """Perturb the views that the variant perturbs, to maximise its second term (journal, eq. 3.2).
 
         The side that is not perturbed is encoded once: clean, or with uniform noise as in the official code.
+
+        Args:
+            start: perturbations to start from; None for those that the settings say.
         """
         views: tuple[Views, Views] = ({"clean": queries}, {"clean": keys})
         v, s = self.variant, self.settings
-        if not (s.perturbs_query or s.perturbs_key):
+        if not s.attacks:
             return views
 
         def still(images: Tensor) -> Tensor:
@@ -139,7 +147,7 @@ class AMOC(nn.Module):
                     return self.contrast(fixed, unit(self.pair.key, key, "adv"), v.bank).sum()
 
                 images = keys
-            perturbed = self.ascend(loss, images, generator)
+            perturbed = self.ascend(loss, images, generator, start)
         parts = perturbed.split(len(queries))
         if s.perturbs_query:
             views[0]["adv"] = parts[0]
@@ -147,20 +155,31 @@ class AMOC(nn.Module):
             views[1]["adv"] = parts[-1]
         return views
 
-    def ascend(self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator) -> Tensor:
+    def ascend(
+        self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator, start: Tensor | None = None
+    ) -> Tensor:
         """The images (B, 3, H, W), each moved within its ball to where the loss is larger."""
         s = self.settings
         return maximise(
             loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
-            random_start=s.attack.random_start, generator=generator,
+            random_start=s.attack.random_start, start=start, generator=generator,
         )  # fmt: skip
 
-    def gradients(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Terms, dict[Branch, Tensor]]:
+    def gradients(
+        self, queries: Tensor, keys: Tensor, generator: Generator, which: Tensor | None = None
+    ) -> tuple[Terms, dict[Branch, Tensor]]:
         """Algorithm 1 for one batch up to the gradients: attack, loss, backward. Views are (B, 3, H, W) in [0, 1].
 
         Can be captured in a graph: weights stay, and nothing depends on a value that the host knows.
+
+        Args:
+            which: (B,), the images' indices, for a method that remembers something of each.
         """
-        terms, new = self.losses(*self.attack(queries, keys, generator))
+        return self.descend(*self.attack(queries, keys, generator))
+
+    def descend(self, queries: Views, keys: Views) -> tuple[Terms, dict[Branch, Tensor]]:
+        """The losses of given views, their gradients in the parameters, and the keys that are to enter each bank."""
+        terms, new = self.losses(queries, keys)
         self.trained.zero_grad(set_to_none=True)
         terms.total.backward()
         return Terms(*(term.detach() for term in terms)), new
@@ -172,8 +191,10 @@ class AMOC(nn.Module):
         if self.settings.enqueue == "after":
             self.enqueue(new)
 
-    def step(self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator) -> Terms:
+    def step(
+        self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator, which: Tensor | None = None
+    ) -> Terms:
         """Both, one after the other."""
-        terms, new = self.gradients(queries, keys, generator)
+        terms, new = self.gradients(queries, keys, generator, which)
         self.update(new, optimizer)
         return terms

@@ -6,7 +6,6 @@ them (`reports/fast` compares them). Fewer steps of AMOC's own attack need no ot
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from amoc.perturb import Ball, maximise
+from amoc.perturb import Ball
 from amoc.pretraining.amoc import AMOC, Terms, Views
 from amoc.pretraining.variants import Branch
 from amoc.settings import CheaperAMOCPretraining
@@ -25,7 +24,6 @@ class CheaperAMOC(AMOC):
 
     settings: CheaperAMOCPretraining
     perturbations: Tensor  # (N, 3, H, W), of each training image the last one, as it lay on the view of that epoch
-    which: Tensor  # (B,), the indices of a step's images
 
     @property
     def updates(self) -> int:
@@ -51,32 +49,32 @@ class CheaperAMOC(AMOC):
         noise.uniform_(-self.settings.epsilon, self.settings.epsilon, generator=generator)
         self.register_buffer("perturbations", noise)
 
-    def attack(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Views, Views]:
+    def attack(
+        self, queries: Tensor, keys: Tensor, generator: Generator, start: Tensor | None = None
+    ) -> tuple[Views, Views]:
         """As AMOC's, for the first images of the batch, `share` of it but at least two."""
         part = self._part(len(queries))
-        perturbed, _ = super().attack(queries[:part], keys[:part], generator)
+        perturbed, _ = super().attack(queries[:part], keys[:part], generator, start)
         return {**perturbed, "clean": queries}, {"clean": keys}
 
-    def ascend(self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator) -> Tensor:
-        """As AMOC's; with `start` "last" it goes on from where the same images were left, and leaves them anew."""
-        s = self.settings
-        if s.start == "random":
-            return super().ascend(loss, images, generator)
-        which = self.which[: len(images)]
-        perturbed = maximise(
-            loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
-            start=self.perturbations[which].to(images.dtype),
-        )  # fmt: skip
-        self.perturbations[which] = (perturbed - images).to(self.perturbations.dtype)
-        return perturbed
+    def gradients(
+        self, queries: Tensor, keys: Tensor, generator: Generator, which: Tensor | None = None
+    ) -> tuple[Terms, Any]:
+        """As AMOC's; with `replays` above 1 of the first use of the batch, whose perturbation is noise.
 
-    def gradients(self, queries: Tensor, keys: Tensor, generator: Generator) -> tuple[Terms, Any]:
-        """As AMOC's; with `replays` above 1 of the first use of the batch, whose perturbation is noise."""
-        if self.settings.replays == 1:
+        With `start` "last" the attack goes on from where the same images were left, and leaves them anew.
+        """
+        s = self.settings
+        if s.replays > 1:
+            noisy = Ball(queries, s.epsilon).random(generator)
+            terms, gradient, new = self.use(queries, noisy, keys)
+            return terms, (queries, noisy, keys, gradient, new)
+        if s.start == "random":
             return super().gradients(queries, keys, generator)
-        noisy = Ball(queries, self.settings.epsilon).random(generator)
-        terms, gradient, new = self.use(queries, noisy, keys)
-        return terms, (queries, noisy, keys, gradient, new)
+        which = which[: self._part(len(queries))]
+        views, others = self.attack(queries, keys, generator, self.perturbations[which].to(queries.dtype))
+        self.perturbations[which] = (views["adv"] - queries[: len(which)]).to(self.perturbations.dtype)
+        return self.descend(views, others)
 
     def update(self, left: Any, optimizer: Optimizer) -> None:
         """As AMOC's; with `replays` above 1 in the manner of "free" adversarial training (Shafahi et al., 2019).
@@ -96,14 +94,11 @@ class CheaperAMOC(AMOC):
             optimizer.step()
             self.pair.follow(s.key_momentum)
             perturbed = ball.ascend(perturbed, gradient, s.attack.relative_step * s.epsilon)
-        if s.enqueue == "after":  # and once: the keys of a batch would be the negatives of its own next use
-            self.enqueue(new)
+        self.enqueue(new)  # once, at last: the keys of a batch would be the negatives of its own next use
         return None
 
     def use(self, queries: Tensor, perturbed: Tensor, keys: Tensor) -> tuple[Terms, Tensor, dict[Branch, Tensor]]:
         """Losses, the gradient of the perturbed queries, and the keys that are to enter each bank."""
         images = perturbed.detach().requires_grad_()
-        terms, new = self.losses({"clean": queries, "adv": images}, {"clean": keys})
-        self.trained.zero_grad(set_to_none=True)
-        terms.total.backward()
-        return Terms(*(term.detach() for term in terms)), images.grad, new
+        terms, new = self.descend({"clean": queries, "adv": images}, {"clean": keys})
+        return terms, images.grad, new

@@ -30,12 +30,11 @@ def train(run: CheaperAMOCPretraining, steps: int = 3) -> dict[str, Any]:
     optimizer = build_optimizer(method.trained, run.optimizer)
     seen = pixels(run.batch_size)
     method.remember(seen, generator(run.seed, "first perturbations"))
-    method.which = torch.arange(run.batch_size)
-    views, losses = RandomViews(run.views, seen.shape[1]), []
+    which, views, losses = torch.arange(run.batch_size), RandomViews(run.views, seen.shape[1]), []
     for step in range(steps):
         random = generator(run.seed, "views and attack", 0, step)
         images = to_float(seen).double()
-        terms = method.step(views(images, random), views(images, random), optimizer, random)
+        terms = method.step(views(images, random), views(images, random), optimizer, random, which)
         losses.append([term.item() for term in terms])
     return {"losses": losses, "state": plain.state(method)}
 

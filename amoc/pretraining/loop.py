@@ -31,8 +31,8 @@ from amoc.pretraining.lars import lars
 from amoc.pretraining.schedule import learning_rate
 from amoc.settings import Lars, Optimizer, Pretraining
 
-# encoder, settings, generator -> .gradients(), .update(), .updates, .encoder, .encoders, .trained, .columns,
-# .diagnostics()
+# encoder, settings, generator -> .remember(), .gradients(), .update(), .updates, .encoder, .encoders, .trained,
+# .columns, .diagnostics()
 METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}
 Method = AMOC | ACL
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
@@ -45,6 +45,11 @@ class Pretrained:
 
     curve: list[dict[str, Any]]
     status: Literal["ok", "collapsed", "nan"]
+
+    @property
+    def begun(self) -> int:
+        """Epochs that were trained: the finished ones, and the one after which a run was no longer finite."""
+        return len(self.curve) + (self.status == "nan")
 
 
 def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[float, ...]) -> Method:
@@ -91,11 +96,9 @@ def build_gradients(
     """
 
     def gradients(pixels: Tensor, which: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        if isinstance(method, CheaperAMOC):
-            method.which = which
         queries, keys = two_views(views, pixels, random)
         with autocast(pixels.device, precision):
-            return method.gradients(queries, keys, random)
+            return method.gradients(queries, keys, random, which)
 
     return Captured(gradients, method, random) if capture else gradients
 
@@ -141,8 +144,7 @@ def pretrain(
     views = views or RandomViews(settings.views, images.shape[1])
     optimizer = build_optimizer(method.trained, settings.optimizer)
     random = Generator(device)
-    if isinstance(method, CheaperAMOC):
-        method.remember(images, generator(settings.seed, "first perturbations", device=device))
+    method.remember(images, generator(settings.seed, "first perturbations", device=device))
     train_step = build_step(method, optimizer, views, random, precision, capture)
     first, step, taken = 0, 0, 0
     sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)

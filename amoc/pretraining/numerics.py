@@ -15,7 +15,6 @@ from amoc.augment import RandomViews
 from amoc.engine.device import autocast, captures, compile_in_place, has_compiler
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.amoc import AMOC
-from amoc.pretraining.cheaper import CheaperAMOC
 from amoc.pretraining.loop import Method, build_method, build_optimizer, build_step, two_views
 from amoc.settings import Engine, Pretraining
 
@@ -74,8 +73,7 @@ def errors(
     """
     images = images.to(device)
     begun, views = build_method(settings, mean, std).to(device).train(), RandomViews(settings.views, images.shape[1])
-    if isinstance(begun, CheaperAMOC):
-        begun.remember(images, generator(settings.seed, "first perturbations", device=device))
+    begun.remember(images, generator(settings.seed, "first perturbations", device=device))
     _train(begun, views, PATHS["float32"], images, "warm-up", WARM_UP)
     start, state, batches = _weights(begun), deepcopy(begun.state_dict()), _batches(settings, views, images)
     exact = [_given(begun.double(), state, batch, "float32") for batch in batches]

@@ -249,6 +249,7 @@ def test_attack_perturbs_its_sides_in_the_ball_and_raises_the_second_term(varian
     method, d = make(variant, bank_adv=bank_adv, attack=attack), definition(variant, bank_adv)
     clean = {side: views[f"{side} clean"] for side in "qk"}
     given = dict(zip("qk", method.attack(clean["q"], clean["k"], generator), strict=True))
+    assert method.settings.attacks == bool(d.perturbs)
     for side in "qk":
         assert given[side].keys() == ({"clean", "adv"} if side in d.perturbs else {"clean"})
         assert given[side]["clean"] is clean[side]

@@ -19,7 +19,6 @@ from amoc.engine.clock import Clock
 from amoc.engine.generators import reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.models.norm import same
-from amoc.pretraining.cheaper import CheaperAMOC
 from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, pretrain
 from amoc.pretraining.variants import VARIANTS
 from amoc.settings import Blur, CheaperAMOCPretraining, Pretraining, TrainingAttack
@@ -76,8 +75,7 @@ class Run:
         self.optimizer = build_optimizer(self.method.trained, settings.optimizer)
         self.random, self.steps = Generator("cpu" if device == "meta" else device), 0
         views = RandomViews(settings.views, 8)
-        if isinstance(self.method, CheaperAMOC):
-            self.method.remember(torch.zeros(4, 8, 8, 3, device=device), self.random)
+        self.method.remember(torch.zeros(4, 8, 8, 3, device=device), self.random)
         self.gradients = build_gradients(self.method, views, self.random, precision, capture=False)
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:

@@ -20,6 +20,8 @@ from tests.pretraining.networks import in_branch, randomise, unit
 
 BATCH, EPSILON = 5, 0.1
 FREE = {"replays": 3, "attack": TrainingAttack(steps=1, relative_step=0.7, random_start=True)}
+STARTED = TrainingAttack(steps=2, relative_step=0.4, random_start=True)
+STILL = TrainingAttack(steps=1, relative_step=0.7, random_start=False)
 
 pytestmark = pytest.mark.usefixtures("small_resnet")
 each_variant = pytest.mark.parametrize("variant", ["aca", "acc"])
@@ -69,8 +71,7 @@ def seeded() -> torch.Generator:
 
 @each_variant
 def test_with_nothing_cheaper_it_is_amoc(variant, cheaper, tiny, queries, keys):
-    attack = TrainingAttack(steps=2, relative_step=0.4, random_start=True)
-    pair = method(cheaper(variant, attack=attack)), method(tiny(variant, epsilon=EPSILON, attack=attack))
+    pair = method(cheaper(variant, attack=STARTED)), method(tiny(variant, epsilon=EPSILON, attack=STARTED))
     optimizers = [sgd(made) for made in pair]
     for _ in range(2):
         one, other = (
@@ -119,21 +120,29 @@ def test_a_share_has_the_variants_term(variant, cheaper, queries, keys):
 # ---------------------------------------------------------------- from where an image was left
 
 
+WHICH = torch.tensor([7, 2, 0, 8, 4])
+
+
+def attacked(made: CheaperAMOC, queries: Tensor, keys: Tensor) -> Tensor:
+    """The perturbed queries of a step with images WHICH, which ends there."""
+    made.descend = lambda views, others: views["adv"]
+    return made.gradients(queries, keys, seeded(), WHICH)
+
+
 def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny, queries, keys):
-    made = method(cheaper("aca", start="last", attack=TrainingAttack(steps=2, relative_step=0.4, random_start=True)))
+    made = method(cheaper("aca", start="last", attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
     made.perturbations = made.perturbations.double()  # their rounding has a test of its own
     remembered = made.perturbations.clone()
     assert remembered.shape == (9, 3, 8, 8)
     assert 0.9 * EPSILON < remembered.abs().max() <= EPSILON * 1.001
 
-    made.which = torch.tensor([7, 2, 0, 8, 4])
-    perturbed = made.attack(queries, keys, seeded())[0]["adv"]
+    perturbed = attacked(made, queries, keys)
     seen: list[Tensor] = []
 
-    def start(loss, images: Tensor, generator) -> Tensor:
+    def ascended(loss, images: Tensor, generator, _) -> Tensor:
         seen.append(images)
-        start = (images + remembered[made.which]).clamp(0, 1)
+        start = (images + remembered[WHICH]).clamp(0, 1)
         for _ in range(2):
             start = start.detach().requires_grad_()
             loss(start).backward()
@@ -141,22 +150,21 @@ def test_perturbations_go_on_from_the_last_ones_of_the_same_images(cheaper, tiny
         return start.detach()
 
     plain = method(tiny("aca", epsilon=EPSILON))
-    plain.ascend = start
+    plain.ascend = ascended
     assert torch.allclose(perturbed, plain.attack(queries, keys, seeded())[0]["adv"], atol=1e-12)
     assert len(seen) == 1
 
     left = remembered.clone()
-    left[made.which] = perturbed - queries
+    left[WHICH] = perturbed - queries
     assert torch.equal(made.perturbations, left)  # the others are as they were
 
 
 def test_remembered_perturbations_are_small_in_memory_and_stay_in_the_ball(cheaper, queries, keys):
-    made = method(cheaper("aca", start="last", share=0.4))
+    made = method(cheaper("aca", start="last", share=0.4, attack=STARTED))
     made.remember(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), seeded())
-    made.which = torch.tensor([7, 2, 0, 8, 4])
     before = made.perturbations.clone()
     assert before.dtype == torch.float16
-    perturbed = made.attack(queries, keys, seeded())[0]["adv"]
+    perturbed = attacked(made, queries, keys)
     assert (perturbed - queries[:2]).abs().max() <= EPSILON + 1e-12
     changed = (made.perturbations != before).flatten(1).any(1)
     assert changed.nonzero().flatten().tolist() == [2, 7]  # the first two of the batch
@@ -212,14 +220,6 @@ def test_replays_move_weights_and_perturbation_by_the_same_loss(variant, cheaper
     assert torch.equal(made.banks["clean"].keys[BATCH:], banks["clean"][BATCH:])  # pushed once
 
 
-def test_keys_enter_before_each_loss_if_so_asked(cheaper, queries, keys):
-    """At every use of the batch then: the loss of the official code's order looks at its own keys anyway."""
-    made = method(cheaper("acc", **FREE, enqueue="before"))
-    bank = made.banks["clean"].keys.clone()
-    made.step(queries, keys, sgd(made), seeded())
-    assert int(made.banks["clean"].position) == 3 * BATCH % len(bank)
-
-
 def test_replays_without_ascent_would_be_other_weights(cheaper, queries, keys, monkeypatch):
     settings = cheaper("aca", **FREE)
     free, still = method(settings), method(settings)
@@ -235,13 +235,16 @@ def test_replays_without_ascent_would_be_other_weights(cheaper, queries, keys, m
 
 @each_variant
 @pytest.mark.parametrize(
-    "changes", [{}, {"share": 0.4}, {"share": 0.4, "bank_adv": "frozen"}, {"start": "last", "share": 0.6}, FREE]
+    "changes",
+    [
+        *({}, {"share": 0.4}, {"share": 0.4, "bank_adv": "frozen"}),
+        *({"start": "last", "share": 0.6, "attack": STARTED}, FREE),
+    ],
 )
 def test_passes_are_those_that_an_update_makes(variant, changes, cheaper, queries, keys):
     """Per image: 1 forward, and going back 1 for the input's gradient, 2 for the parameters' or for both."""
     made, images = method(cheaper(variant, **changes)), []
     made.remember(torch.zeros(BATCH, 8, 8, 3, dtype=torch.uint8), seeded())
-    made.which = torch.arange(BATCH)
 
     def count(encoder: Encoder, inputs: tuple[Tensor], features: Tensor) -> None:
         only_input = features.requires_grad and inputs[0].requires_grad and not encoder.training
@@ -249,7 +252,7 @@ def test_passes_are_those_that_an_update_makes(variant, changes, cheaper, querie
 
     for network in (made.pair.query, made.pair.key):
         network.encoder.register_forward_hook(count)
-    made.step(queries, keys, sgd(made), seeded())
+    made.step(queries, keys, sgd(made), seeded(), torch.arange(BATCH))
     assert sum(images) / BATCH / made.updates == pytest.approx(passes(made.settings))
 
 
@@ -265,7 +268,10 @@ def test_free_costs_less_than_half_of_amoc(cheaper):
         ("cac", {}, "variant cac does not perturb the query alone, it must be aca or acc"),
         ("aca", {**FREE, "share": 0.5}, "replays 3 needs share 1, it is 0.5"),
         ("aca", {**FREE, "start": "last"}, "replays 3 needs start random, it is last"),
+        ("aca", {**FREE, "enqueue": "before"}, "replays 3 needs enqueue after, it is before"),
         ("aca", {"replays": 2}, "replays 2 needs attack.steps 1, it is 2"),
+        ("aca", {"replays": 2, "attack": STILL}, "replays 2 needs attack.random_start true, it is false"),
+        ("acc", {"start": "last", "attack": STILL}, "start last needs attack.random_start true, it is false"),
         ("aca", {"share": 0.0}, "a number above 0 and up to 1"),
     ],
 )

@@ -30,7 +30,7 @@ def test_with_nothing_cheaper_it_is_amocs():
     ("way", "place", "name", "change"),
     [
         ({"share": 0.5}, cheaper, "ceil", lambda number: 3),
-        ({"start": "last"}, cheaper, "maximise", lambda loss, images, **options: images),
+        ({"start": "last"}, amoc, "maximise", lambda *given, start, **options: perturb.maximise(*given, **options)),
         (cheaper_fingerprint.FREE, perturb.Ball, "ascend", lambda self, perturbed, gradient, step_size: perturbed),
         (cheaper_fingerprint.FREE, amoc.AMOC, "enqueue", lambda self, keys: None),
     ],

@@ -43,7 +43,7 @@ def test_errors_have_the_size_of_the_rounding(name, tiny, tiny_acl, images):
 @pytest.mark.parametrize("way", [{"start": "last"}, {"replays": 2}])
 def test_cheaper_attacks_have_numerics_too(way, tiny, images):
     plain = {"method": "amoc_cheaper", "share": 1.0, "start": "random", "replays": 1}
-    one_step = tiny("aca").attack.model_copy(update={"steps": 1})
+    one_step = tiny("aca").attack.model_copy(update={"steps": 1, "random_start": True})
     settings = CheaperAMOCPretraining(**dict(tiny("aca", attack=one_step)) | plain | way)
     found = errors(settings, images, CPU, MEAN, STD, EAGER)
     assert found["again"] == found["float32"]

@@ -116,10 +116,10 @@ def spy(seen: list[dict[str, Any]]) -> Callable[[Method], None]:
     def prepare(method: Method) -> None:
         gradients, update = method.gradients, method.update
 
-        def noted(queries, keys, generator):
+        def noted(queries, keys, generator, which):
             given = {"queries": queries.clone(), "keys": keys.clone(), "training": method.training,
                      "autocast": torch.is_autocast_enabled("cpu")}  # fmt: skip
-            terms, new = gradients(queries, keys, generator)
+            terms, new = gradients(queries, keys, generator, which)
             seen.append({**given, "terms": [term.item() for term in terms]})
             return terms, new
 
@@ -405,16 +405,19 @@ def test_every_image_has_its_own_perturbation_from_epoch_to_epoch(cheaper, train
     moved: list[dict[int, Tensor]] = []
 
     def prepare(method: Method) -> None:
-        ascend = method.ascend
+        gradients, attack = method.gradients, method.attack
 
-        def noted(loss, images, generator):
-            before = method.perturbations[method.which].clone()
-            perturbed = ascend(loss, images, generator)
-            for index, start, end, image in zip(method.which.tolist(), before, perturbed, images, strict=True):
-                moved.append({"index": index, "start": start, "end": (end - image).half()})
-            return perturbed
+        def noted(queries, keys, generator, which):
+            def noted_attack(queries, keys, generator, start):
+                views, others = attack(queries, keys, generator, start)
+                for index, begun, end, image in zip(which.tolist(), start, views["adv"], queries, strict=True):
+                    moved.append({"index": index, "start": begun.half(), "end": (end - image).half()})
+                return views, others
 
-        method.ascend = noted
+            method.attack = noted_attack
+            return gradients(queries, keys, generator, which)
+
+        method.gradients = noted
 
     train(cheaper(start="last"), prepare=prepare)
     assert len(moved) == 27
@@ -519,9 +522,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(settings, train, prepare):
     settings = settings.model_copy(
         update={"optimizer": settings.optimizer.model_copy(update={"lr": lr, "warmup_epochs": 1})}
     )
-    _, trained, _ = train(settings, saves=True, prepare=prepare)
+    _, trained, clock = train(settings, saves=True, prepare=prepare)
     assert trained.status == "nan"
     assert len(trained.curve) < 3
+    assert clock.plain()["counts"]["images"] == 9 * trained.begun
     assert not any(isnan(row["loss"]) for row in trained.curve)
     seen = []
     assert train(settings, saves=True, prepare=spy(seen))[1] == trained

@@ -18,8 +18,10 @@ import pytest
 
 from amoc import datasets
 from amoc.engine.interruption import Interrupted, Stop
+from amoc.models.files import load_encoder, save_encoder
+from amoc.models.norm import same
 from amoc.params import Params
-from stages import attack, classify, command, evaluate, paths, pretrain
+from stages import attack, classify, command, evaluate, paths, pretrain, pretrained
 from tests.stages import tiny
 
 PRETRAIN, EVALUATE = "pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc"
@@ -113,7 +115,7 @@ SETTINGS = {
     "epsilon": (demo("epsilon", "linf", 8), "profiles.demo.epsilon.linf is 8.*up to 1, such as 8/255"),
     "bank": (put("pretrain", "amoc", "bank_length", value=128), "bank_length 128 must be larger than batch_size 256"),
     "architecture": (demo("model", "architecture", "resnet18q"), "resnet18q.*resnet18.*resnet50"),
-    "all held out": (demo("early_stopping", "images", 64), "early_stopping.images is 64.*63"),
+    "all held out": (demo("early_stopping", "images", 64), "demo.early_stopping.images is 64, allowed is at most 63"),
     "method": (run("method", "simclr"), 'runs.cifar10.amoc.method is "simclr".*amoc'),
     "variant": (run("variant", "xyz"), 'runs.cifar10.amoc.variant is "xyz".*aca'),
     "form": (put("runs", "cifar10", "acl", "form", value="s2s"), 'runs.cifar10.acl.form is "s2s".*ds, a2s or a2a'),
@@ -128,7 +130,7 @@ SETTINGS = {
 @pytest.mark.parametrize(("edit", "sentence"), SETTINGS.values(), ids=SETTINGS)
 def test_settings(refused, edit, sentence):
     edit()
-    refused(CLASSIFY if "early_stopping" in sentence else PRETRAIN, sentence)
+    refused(PRETRAIN, sentence)  # long before the stage that reads it
 
 
 def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
@@ -150,6 +152,9 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
         (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
+        (f"{PRETRAIN} --epochs 1 --output .", "give --output a folder, not the project's"),
+        (f"{PRETRAIN} --epochs 1 --output models/../../project", "give --output a folder, not the project's"),
+        (f"{PRETRAIN} --epochs 3 --output elsewhere", "--epochs is 3, allowed is at most 2, as amoc has in .* demo"),
     ],
 )
 def test_names_and_options(refused, words, sentence):
@@ -200,8 +205,31 @@ def replace(path: Path, other: Path) -> Callable[[], object]:
     return lambda: shutil.copy(other, path)
 
 
+def told(**changes: object) -> Callable[[], None]:
+    """The encoder's file with something else said about it, or about its settings."""
+
+    def edit() -> None:
+        encoder, about = load_encoder(ENCODER)
+        settings = {key: changes.get(key, value) for key, value in about["settings"].items()}
+        save_encoder(ENCODER, encoder, {**about, **changes, "settings": settings})
+
+    return edit
+
+
+def trial(*words: str) -> Callable[[], object]:
+    """A shortened run's encoder in the place of the real one."""
+
+    def edit() -> None:
+        options = {word.partition("=")[0]: int(word.partition("=")[2]) for word in words}
+        pretrain.main("demo", "cifar10", "amoc", output=Path("trial"), **options)
+        shutil.copy("trial" / ENCODER, ENCODER)
+
+    return edit
+
+
 TWIN = paths.classifier("demo", "cifar10", "standard", twin=True)
 FINETUNE, PROBED = "classify demo cifar10 amoc_finetuned", "attack demo cifar10 amoc"
+EMBED = "embed demo cifar10 amoc"
 CORRUPT, CORRUPT_PROBED = "corrupt demo cifar10 standard", "corrupt demo cifar10 amoc"
 TABLE, CLAIMS = "report table5 demo", "report claims demo"
 OTHER_PROBES = (put("probes", value=["robev", "stdev"]), put("attacked_probe", value="robev"))
@@ -219,6 +247,19 @@ FILES = {
     "encoder to fine-tune": (truncate(ENCODER), FINETUNE, f"{ENCODER} is not a complete safetensors file"),
     "another width": (demo("model", "width", 4), EVALUATE, f"{ENCODER} .*width 2.* 4"),
     "no encoder": (replace(ENCODER, NETWORK), EVALUATE, f"{ENCODER} is not one of .* encoder files.*classifier"),
+    "encoder of another profile": (told(profile="small"), EVALUATE, f'{ENCODER} .* profile "small", .* "demo"'),
+    "encoder of another data set": (told(dataset="cifar100"), EMBED, f'{ENCODER} .* dataset "cifar100", .* "cifar10"'),
+    "encoder of another run": (told(run="acc"), FINETUNE, f'{ENCODER} .* run "acc", asked for is "amoc"'),
+    "encoder of other settings": (run("temperature", 0.3), PROBED, "settings.temperature 0.2, asked for is 0.3"),
+    "encoder of a setting within": (
+        run("optimizer", {"lr": 0.2}),
+        CORRUPT_PROBED,
+        r"settings.optimizer.lr 0.1, asked for is 0.2: `python -m stages.pretrain demo cifar10 amoc` makes it",
+    ),
+    "encoder with a switch": (run("zero_init_last", True), EVALUATE, "settings.zero_init_last null, asked for is true"),
+    "encoder of few epochs": (trial("epochs=1"), EVALUATE, f"{ENCODER} .* epoch 1, asked for is 2"),
+    "encoder that collapsed early": (told(epoch=1, status="collapsed"), EVALUATE, "epoch 1, asked for is 2"),
+    "encoder of few steps": (trial("steps_per_epoch=2"), EVALUATE, "steps_per_epoch 2, asked for is null"),
     "network truncated": (truncate(NETWORK), ATTACK, f"{NETWORK} is not a complete safetensors file"),
     "twin missing": (remove(TWIN), ATTACK, f"{TWIN} is missing"),
     "heads missing": (remove(HEADS), PROBED, f"{HEADS} is missing"),
@@ -242,6 +283,16 @@ FILES = {
 def test_files(refused, edit, words, sentence):
     edit()
     refused(words, sentence)
+
+
+def test_an_encoder_is_not_refused_for_what_its_file_leaves_out(project):
+    """As older commits wrote it, without the engine; and of a run that says what is so without a word."""
+    encoder, about = load_encoder(ENCODER)
+    save_encoder(ENCODER, encoder, {key: value for key, value in about.items() if key != "engine"})
+    run("zero_init_last", False)()
+    loaded, told, seed = pretrained.load(Params.load(), "demo", "cifar10", "amoc")
+    assert same(loaded.state_dict(), encoder.state_dict())
+    assert "engine" not in told and seed == about["settings"]["seed"]
 
 
 @pytest.mark.parametrize("folder", [None, "elsewhere"])
@@ -332,10 +383,14 @@ def slow_paper(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("it has begun")
 
     settings = tiny.settings()["profiles"]["demo"]
-    for key in ("model", "data", "engine"):
+    for key in ("model", "data", "engine", "early_stopping"):
         put("profiles", "paper", key, value=settings[key])()
     for folder in ("data", "models"):
         shutil.copytree(f"{folder}/demo", f"{folder}/paper")
+    encoder, about = load_encoder(ENCODER)
+    asked = Params.load().pretraining("paper", "cifar10", "amoc")
+    about |= {"profile": "paper", "settings": asked.plain(), "epoch": asked.epochs}
+    save_encoder(paths.encoder("paper", "cifar10", "amoc"), encoder, about)
     stages = {pretrain: "pretrain", evaluate: "train_classifier", classify: "train_classifier", attack: "measure"}
     for stage, work in stages.items():
         monkeypatch.setattr(stage, "seconds_per_pass", lambda model, images: 10.0)

@@ -500,6 +500,12 @@ def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch
                     "classify demo cifar10 standard", "attack demo cifar10 standard",
                     "report table5 demo", "report claims demo"):  # fmt: skip
         call(f"python -m stages.{command}")
+    for stage, name, load, path in (
+        ("pretrain", "amoc", load_encoder, paths.encoder), ("classify", "standard", load_classifier, paths.classifier)
+    ):  # fmt: skip
+        _, about = load(path("demo", "cifar10", name))
+        clock = read_json(paths.clock(stage, "demo", "cifar10", name))
+        assert clock["epochs"] == about["epoch"] + 1  # with the unfinished one, whose seconds are in the sum
     for kind, name in (("evaluate", "amoc"), ("attack", "amoc"), ("attack", "standard")):
         record = checked.read(records.Record, paths.result(kind, "demo", "cifar10", name))
         assert record.status == "nan" and "NaN" in record.note

@@ -119,7 +119,9 @@ OTHERS: dict[str, tuple[Any, ...]] = {  # values to try in the place of words an
     "normalisation": ("dataset",),
     "objective": ("trades", "alp"),
     "precision": ("bfloat16", "float32"),
+    "probe": (["linf_one_step"],),
     "recipe": ("trades",),
+    "single": (["linf_pgd20"],),
     "source": ("cifar", "digits"),
     "test": (5,),
     "train": ("head", 5),
@@ -142,7 +144,7 @@ def others(leaf: tuple[str, ...], raw: Raw) -> Iterator[Any]:
         case [float(), float()]:
             yield [value[0], 0.9 * value[1]]
         case list():  # of names, or of epochs
-            yield from (value[:-1], value[1:])
+            yield from (value[:-1], value[1:], *OTHERS.get(leaf[-1], ()))
         case _:
             yield from (other for other in OTHERS.get(leaf[-1], ()) if other != value)
 
