@@ -69,7 +69,7 @@ def main(
                 method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=checkpoint,
                 stop=stop, clock=clock, title=title, views=views, capture=captures(chosen, engine), **trial,
             )  # fmt: skip
-        shortened = {"steps_per_epoch": steps_per_epoch} if steps_per_epoch else {}  # fewer epochs can be seen
+        shortened = {"steps_per_epoch": steps_per_epoch} if steps_per_epoch else {}  # fewer epochs show in `epoch`
         ended = {"status": trained.status, "epoch": len(trained.curve), **shortened}
         save_encoder(path, method.encoder, {**about, **ended})
         write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)

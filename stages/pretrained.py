@@ -37,7 +37,7 @@ def load(params: Params, profile: str, dataset: str, name: str) -> tuple[Encoder
         raise Refusal(f"{path} holds an encoder of the method {found}, but {name} is {kind}")
     if settings is None:
         return encoder, about, about["settings"]["seed"]
-    epochs = about["epoch"] if about["status"] == "nan" else settings.epochs  # which ends before its time
+    epochs = about["epoch"] if about["status"] == "nan" else settings.epochs  # a run that diverged ends before
     asked = {
         "profile": profile, "dataset": dataset, "run": name, "settings": settings.plain(), "epoch": epochs,
         "steps_per_epoch": None,
