@@ -24,7 +24,7 @@ from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_classifier, load_heads
+from amoc.models.files import load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.settings import Attack
@@ -113,7 +113,9 @@ class Subject:
 def network_and_twin(params: Params, profile: str, dataset: str, model: str, suite: str) -> Subject:
     """A whole network and its twin."""
     files = [paths.classifier(profile, dataset, model), paths.classifier(profile, dataset, model, twin=True)]
-    (network, about), (twin, _) = (load_classifier(path) for path in files)
+    (network, about), (twin, _) = (
+        pretrained.load_network(params, profile, dataset, model, twin) for twin in (False, True)
+    )
     settings = about["settings"]
     return Subject(
         networks={"last": network, "early_stopped": twin},

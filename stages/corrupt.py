@@ -21,7 +21,7 @@ from amoc.engine.device import describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Interrupted, interruptible
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_classifier, load_heads
+from amoc.models.files import load_heads
 from amoc.params import Params
 from stages import command, corrupted, paths, pretrained, resumable
 from stages.results import STATUSES
@@ -105,7 +105,7 @@ class Subject:
 def whole_network(params: Params, profile: str, dataset: str, model: str) -> Subject:
     """After its last epoch."""
     path = paths.classifier(profile, dataset, model)
-    classifier, about = load_classifier(path)
+    classifier, about = pretrained.load_network(params, profile, dataset, model)
     fingerprints = about["fingerprints"] | paths.fingerprints("corrupt")
     return Subject(classifier, {"last": classifier.head}, [path], about | {"fingerprints": fingerprints})
 

@@ -1,12 +1,13 @@
-"""The encoder that a command is to measure: of a run in params.yaml, or one that `stages.adopt` wrote."""
+"""What a command is to measure: the encoder of a run or one that `stages.adopt` wrote, or a whole network."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
-from amoc.models.files import load_encoder
+from amoc.models.files import load_classifier, load_encoder
 from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import paths
@@ -46,6 +47,24 @@ def load(params: Params, profile: str, dataset: str, name: str) -> tuple[Encoder
         command = f"`python -m stages.pretrain {profile} {dataset} {name}` makes it"
         raise Refusal(f"{path} holds an encoder with {other}: {command}")
     return encoder, about, seed
+
+
+def load_network(
+    params: Params, profile: str, dataset: str, name: str, twin: bool = False
+) -> tuple[Classifier, dict[str, Any]]:  # fmt: skip
+    """A whole network, or its early-stopped twin, in eval mode, and what its file says about it.
+
+    Raises:
+        Refusal: its file is missing or damaged, or holds one of another name or of other settings.
+    """
+    path = paths.classifier(profile, dataset, name, twin=twin)
+    network, about = load_classifier(path)
+    settings = params.classifying(profile, dataset, name).plain()
+    asked = {"profile": profile, "dataset": dataset, "run": name, "settings": settings}
+    if other := _difference({key: about.get(key) for key in asked}, asked):
+        command = f"`python -m stages.classify {profile} {dataset} {name}` makes it"
+        raise Refusal(f"{path} holds a network with {other}: {command}")
+    return network, about
 
 
 def _difference(found: Any, asked: Any, *keys: str) -> str | None:

@@ -231,7 +231,7 @@ TWIN = paths.classifier("demo", "cifar10", "standard", twin=True)
 FINETUNE, PROBED = "classify demo cifar10 amoc_finetuned", "attack demo cifar10 amoc"
 EMBED = "embed demo cifar10 amoc"
 CORRUPT, CORRUPT_PROBED = "corrupt demo cifar10 standard", "corrupt demo cifar10 amoc"
-TABLE, CLAIMS = "report table5 demo", "report claims demo"
+TABLE, FLOORS = "report table5 demo", "report floors demo"
 OTHER_PROBES = (put("probes", value=["robev", "stdev"]), put("attacked_probe", value="robev"))
 
 FILES = {
@@ -261,6 +261,16 @@ FILES = {
     "encoder that collapsed early": (told(epoch=1, status="collapsed"), EVALUATE, "epoch 1, asked for is 2"),
     "encoder of few steps": (trial("steps_per_epoch=2"), EVALUATE, "steps_per_epoch 2, asked for is null"),
     "network truncated": (truncate(NETWORK), ATTACK, f"{NETWORK} is not a complete safetensors file"),
+    "network of another name": (
+        lambda: shutil.copy(NETWORK, paths.classifier("demo", "cifar10", "amoc_finetuned")),
+        "corrupt demo cifar10 amoc_finetuned",
+        'amoc_finetuned.safetensors .* run "standard", asked for is "amoc_finetuned": `python -m stages.classify demo ',
+    ),
+    "network of other settings": (
+        put("profiles", "demo", "recipes", "standard", "epochs", value=9),
+        ATTACK,
+        f"{NETWORK} .* settings.recipe.epochs 2, asked for is 9",
+    ),
     "twin missing": (remove(TWIN), ATTACK, f"{TWIN} is missing"),
     "heads missing": (remove(HEADS), PROBED, f"{HEADS} is missing"),
     "heads of other probes": (
@@ -274,8 +284,8 @@ FILES = {
     "fingerprint of the sheet": (remove(paths.fingerprint("corrupt")), "sheet demo cifar10", "corrupt.json is missing"),
     "no sheet": (lambda: None, "report corruptions demo", "sheet/corruptions.json is missing.*stages.sheet"),
     "no result": (lambda: None, TABLE, "results/demo/cifar10/attack/standard.json is missing.*stages.attack"),
-    "no report": (lambda: None, CLAIMS, "evaluate/moco.json is missing.*stages.evaluate"),
-    "damaged result": (write("results/demo/cifar10/evaluate/amoc.json", "{"), CLAIMS, "amoc.json is not JSON"),
+    "no report": (lambda: None, FLOORS, "evaluate/moco.json is missing.*stages.evaluate"),
+    "damaged result": (write("results/demo/cifar10/evaluate/amoc.json", "{"), FLOORS, "amoc.json is not JSON"),
 }
 
 
