@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amoc.params import Params
+from amoc.params import DATASETS, Params
 from amoc.reporting import reports, verdicts, words
 from amoc.reporting.judging import judge
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 
 NAME = "claims"
-DATASET = "cifar10"
 READS = tuple(dict.fromkeys(quantity.table for claim in CLAIMS for quantity in claim.reads))  # names of reports
 
 
@@ -23,7 +22,7 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
     """
     judged = judge(CLAIMS, {name: reports.read_metrics(name, profile, written) for name in READS})
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, *DATASETS),
         f"# Claims of the papers: {verdicts.count(judged)}",
         verdicts.markdown(judged, "Claim"),
     )

@@ -22,7 +22,7 @@ class Clock(BaseModel):
 
     seconds: dict[str, NotNegative]  # by phase: "total", and within it "train"
     counts: dict[str, Count]  # "images": how many went through a training step, an image once per epoch
-    epochs: Count  # that were finished
+    epochs: Count  # that the seconds are of: the finished ones, and one that was no longer finite
     device: str
     threads: int
     torch: str

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from amoc.params import Params
+from amoc.params import DATASETS, Params
 from amoc.refusal import Refusal
 from amoc.reporting import reports, words
 from amoc.reporting.markup import inline, to_html
@@ -22,7 +22,6 @@ from amoc.reporting.titles import GROUPS, TITLES
 from amoc.reporting.web_page import Section, web_page
 
 NAME = "index"
-DATASET = "cifar10"
 SUMMARY, CONTENTS, NOT_MADE = "Summary", "Contents", "Not made"
 LARGEST_SVG = 200_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
 _DEEPER = 2  # levels: above a report's headings are the page's own and its group's
@@ -52,7 +51,7 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
     """
     made = {name: found for name in TITLES if (found := read(name, profile, written)) is not None}
     judged = {name: answers(name, profile, written) for name in ASKED if name in made}
-    first, title = words.stands_in(params, profile, DATASET), f"AMOC: all results of the profile {profile}"
+    first, title = words.stands_in(params, profile, *DATASETS), f"AMOC: all results of the profile {profile}"
     groups = {group: [made[name] for name in names if name in made] for group, names in GROUPS.items()}
     groups = {group: there for group, there in groups.items() if there}
     summary, absent = _summary(profile, made, judged), _absent(profile, made)

@@ -136,7 +136,8 @@ def params() -> Params:
             "trades": {"recipe": "trades", "encoder": None, "seed": 1},
             "trades_seed2": {"recipe": "trades", "encoder": None, "seed": 2},
             "amoc_finetuned": {"recipe": "finetune", "encoder": "amoc", "seed": 1},
-        }
+        },
+        "cifar100": {"trades": {"recipe": "trades", "encoder": None, "seed": 1}},
     }
     raw["probes"], raw["attacked_probe"] = ["stdev", "adev"], "adev"
     raw["suites"]["table5"] = ["linf_pgd20", "linf_autoattack"]
