@@ -318,11 +318,12 @@ def recorded(path: str) -> list[str]:
     return found.stdout.splitlines()
 
 
-def test_table_shown_is_the_recorded_one() -> None:
-    shown = README.split("<!-- table5:begin -->")[1].split("<!-- table5:end -->")[0]
+@pytest.mark.parametrize(("block", "profile"), [("table5", "demo"), ("small_table5", "small")])
+def test_table_shown_is_the_recorded_one(block: str, profile: str) -> None:
+    shown = README.split(f"<!-- {block}:begin -->")[1].split(f"<!-- {block}:end -->")[0]
     lines = [line for line in shown.splitlines() if line.strip()]
     assert sum(line.startswith("|") for line in lines) >= 8  # a heading, a rule, six models
-    assert set(lines) <= set(recorded("reports/table5/demo/table5.md"))
+    assert set(lines) <= set(recorded(f"reports/table5/{profile}/table5.md"))
 
 
 def test_verdicts_shown_are_the_recorded_ones() -> None:
