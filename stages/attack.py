@@ -5,6 +5,7 @@ Of a suite over radii, for Figure 5, the folder is radii and not attack.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from amoc.augment import to_float
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
-from amoc.engine.files import digest, write_json
+from amoc.engine.files import digest, read_json, write_json
 from amoc.engine.interruption import Interrupted, interruptible
 from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
@@ -55,6 +56,8 @@ def main(
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     labels = torch.from_numpy(data.test.labels).to(chosen)
     kind = "radii" if params.over_radii(suite) else "attack"
+    path = where / paths.result(kind, profile, dataset, model)
+    keep_other_attacks(path, suite, subject.suites["last"])
     clock, title = Clock(), f"{kind} {profile} {dataset} {model}"
     cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
     needed = sum(passes(attacks, len(test), data.classes) for attacks in subject.suites.values())
@@ -82,11 +85,24 @@ def main(
             print(f"{title} {name}: {measured[name]}", flush=True)
         about, recipes = subject.about, subject.recipes
         result = record(kind, params, profile, model, data, about=about, recipes=recipes, measured=measured)
-        write_json(where / paths.result(kind, profile, dataset, model), result)
+        write_json(path, result)
         write_json(where / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")
+
+
+def keep_other_attacks(path: Path, suite: str, attacks: Collection[str]) -> None:
+    """All suites but those over radii write the same file. (DVC removes it before.)
+
+    Raises:
+        Refusal: it is there and has attacks that this suite would take away.
+    """
+    if not path.exists():
+        return
+    lost = [name for name in read_json(path)["measurements"]["last"] if name not in ("clean", *attacks)]
+    if lost:
+        raise Refusal(f"{path} has {', '.join(lost)}, which the suite {suite} has not: move the file away first")
 
 
 def suites(params: Params, profile: str, dataset: str, model: str, suite: str) -> dict[str, dict[str, Attack]]:

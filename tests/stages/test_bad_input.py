@@ -93,7 +93,11 @@ def put(*path: str, value: object) -> Callable[[], None]:
 
 
 def write(path: str, content: str) -> Callable[[], object]:
-    return lambda: Path(path).write_text(content)
+    def edit() -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(content)
+
+    return edit
 
 
 def demo(section: str, key: str, value: object) -> Callable[[], None]:
@@ -272,6 +276,11 @@ FILES = {
         f"{NETWORK} .* settings.recipe.epochs 2, asked for is 9",
     ),
     "twin missing": (remove(TWIN), ATTACK, f"{TWIN} is missing"),
+    "result of a larger suite": (
+        write("results/demo/cifar10/attack/standard.json", '{"measurements": {"last": {"clean": {}, "l1_slide": {}}}}'),
+        f"{ATTACK} --suite probe",
+        "attack/standard.json has l1_slide, which the suite probe has not: move the file away first",
+    ),
     "heads missing": (remove(HEADS), PROBED, f"{HEADS} is missing"),
     "heads of other probes": (
         lambda: [edit() for edit in OTHER_PROBES],

@@ -498,7 +498,7 @@ def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch
     monkeypatch.chdir(tiny.project(tmp_path / "diverged", diverge))
     for command in ("pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc", "attack demo cifar10 amoc",
                     "classify demo cifar10 standard", "attack demo cifar10 standard",
-                    "report table5 demo", "report claims demo"):  # fmt: skip
+                    "report table5 demo", "report floors demo"):  # fmt: skip
         call(f"python -m stages.{command}")
     for stage, name, load, path in (
         ("pretrain", "amoc", load_encoder, paths.encoder), ("classify", "standard", load_classifier, paths.classifier)
