@@ -19,19 +19,6 @@ from amoc.reporting.records import Encoder, Record, UsedAttack
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
-HEADINGS = {
-    "clean": "Clean",
-    "linf_pgd20": "PGD20",
-    "linf_pgd20_peers": "PGD20p",
-    "linf_deepfool": "DeepFool",
-    "linf_autoattack": "AA",
-    "l1_pgd50": "L1-PGD",
-    "l1_slide": "SLIDE",
-    "l2_pgd50": "L2-PGD",
-    "l2_pgd50_v1": "L2-PGD",
-    "l2_cw": "C&W",
-    "l2_autoattack": "AA-L2",
-}
 DRAWN = (Panel("clean", "Clean"), Panel("linf_pgd20", "PGD20"), Panel("linf_autoattack", "AutoAttack"))
 PEERS = "the peers' step: "
 PREPRINTS = "l2_pgd50_v1"  # with the preprint's step: in its own table only
@@ -147,7 +134,7 @@ def _columns(
         legend = words.attack(attack.model_dump()) if attack else ""
         if key == "linf_pgd20_peers" and legend:
             legend = PEERS + legend
-        columns.append(Column(key, HEADINGS.get(key, key), legend, ranked=True, accuracy=True))
+        columns.append(Column(key, words.HEADINGS.get(key, key), legend, ranked=True, accuracy=True))
     return tuple(columns)
 
 

@@ -24,18 +24,6 @@ COLUMNS = (
     Column("images", "Images"),
     Column("other", "Other settings"),
 )
-HEADINGS = {  # attack of a suite -> its column in the tables of accuracies
-    "linf_pgd20": "PGD20",
-    "linf_pgd20_peers": "PGD20p",
-    "linf_deepfool": "DeepFool",
-    "linf_autoattack": "AA",
-    "l1_pgd50": "L1-PGD",
-    "l1_slide": "SLIDE",
-    "l2_pgd50": "L2-PGD",
-    "l2_pgd50_v1": "L2-PGD",
-    "l2_cw": "C&W",
-    "l2_autoattack": "AA-L2",
-}
 RECIPES = words.OBJECTIVES | words.RECIPES | {"finetune": "fine-tuning", "finetune_v1": "the preprint's fine-tuning"}
 START, NO_START = "uniform random start", "no random start"
 READING = """\
@@ -150,7 +138,7 @@ def _testing(params: Params, profile: str, configured: Configured) -> list[Row]:
     rows = []
     for name, attack in suite.items():
         whose = ", the preprint's" if name.removesuffix("_v1") in suite.keys() - {name} else ""
-        rows.append(Row(name, f"test: {HEADINGS.get(name, name)}{whose}", _cells(attack.plain(), everything)))
+        rows.append(Row(name, f"test: {words.HEADINGS.get(name, name)}{whose}", _cells(attack.plain(), everything)))
     return rows
 
 

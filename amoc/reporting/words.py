@@ -12,6 +12,19 @@ NORMS = {"linf": "Linf", "l1": "L1", "l2": "L2"}
 OBJECTIVES = {"standard": "Standard", "pgd_at": "PGD-AT", "alp": "ALP", "trades": "TRADES"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 RECIPES = {"stdev": "StdEv", "adev": "AdEv", "robev": "RobEv", "slf": "SLF", "alf": "ALF", "aff": "AFF"}
+HEADINGS = {  # clean, or an attack of a suite -> its column in the tables of accuracies
+    "clean": "Clean",
+    "linf_pgd20": "PGD20",
+    "linf_pgd20_peers": "PGD20p",
+    "linf_deepfool": "DeepFool",
+    "linf_autoattack": "AA",
+    "l1_pgd50": "L1-PGD",
+    "l1_slide": "SLIDE",
+    "l2_pgd50": "L2-PGD",
+    "l2_pgd50_v1": "L2-PGD",
+    "l2_cw": "C&W",
+    "l2_autoattack": "AA-L2",
+}
 ATTACKS = {
     "pgd": "PGD",
     "slide": "SLIDE",

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from amoc.reporting import networks, table2
+from amoc.reporting import table2, words
 from tests import shipped
 
 
@@ -46,8 +46,7 @@ def test_every_attack_of_the_suite_has_a_row_with_its_numbers(params):
 
 
 def test_attacks_are_called_as_the_columns_of_the_tables_of_accuracies(params):
-    assert table2.HEADINGS.items() <= networks.HEADINGS.items()
-    params.raw["suites"]["table5"] = list(table2.HEADINGS)
+    params.raw["suites"]["table5"] = [name for name in words.HEADINGS if name != "clean"]
     report = table2.build(params, "paper")
     labels = {row["key"]: row["label"] for row in csv.DictReader(report.csv.splitlines())}
     assert labels["linf_pgd20_peers"] == "test: PGD20p" and labels["l2_autoattack"] == "test: AA-L2"
