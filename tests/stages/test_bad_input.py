@@ -18,7 +18,7 @@ import pytest
 
 from amoc import datasets
 from amoc.engine.interruption import Interrupted, Stop
-from amoc.models.files import load_encoder, save_encoder
+from amoc.models.files import load_classifier, load_encoder, save_classifier, save_encoder
 from amoc.models.norm import same
 from amoc.params import Params
 from stages import attack, classify, command, evaluate, paths, pretrain, pretrained
@@ -410,6 +410,11 @@ def slow_paper(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Params.load().pretraining("paper", "cifar10", "amoc")
     about |= {"profile": "paper", "settings": asked.plain(), "epoch": asked.epochs}
     save_encoder(paths.encoder("paper", "cifar10", "amoc"), encoder, about)
+    settings = Params.load().classifying("paper", "cifar10", "standard").plain()
+    for twin in (False, True):
+        path = paths.classifier("paper", "cifar10", "standard", twin=twin)
+        network, about = load_classifier(path)
+        save_classifier(path, network, about | {"profile": "paper", "settings": settings})
     stages = {pretrain: "pretrain", evaluate: "train_classifier", classify: "train_classifier", attack: "measure"}
     for stage, work in stages.items():
         monkeypatch.setattr(stage, "seconds_per_pass", lambda model, images: 10.0)
