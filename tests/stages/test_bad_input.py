@@ -32,18 +32,6 @@ NETWORK = paths.classifier("demo", "cifar10", "standard")
 IMAGES = paths.data("demo", "cifar10")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project with an encoder, its probes and a whole network."""
-    folder = tiny.project(tmp_path_factory.mktemp("finished"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        pretrain.main("demo", "cifar10", "amoc")
-        evaluate.main("demo", "cifar10", "amoc")
-        classify.main("demo", "cifar10", "standard")
-    return folder
-
-
 @pytest.fixture
 def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, as the current folder."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from stages import classify, evaluate, pretrain, resumable
-from tests.stages import tiny
+from stages import resumable
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 COMMANDS = [
@@ -51,18 +49,6 @@ def test_on_a_gpu_threads_do_not_count(threads, monkeypatch):
 
 class Entered(Exception):
     """A stage is about to look for its state."""
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project with an encoder, its probes and a whole network."""
-    folder = tiny.project(tmp_path_factory.mktemp("finished"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        pretrain.main("demo", "cifar10", "amoc")
-        evaluate.main("demo", "cifar10", "amoc")
-        classify.main("demo", "cifar10", "standard")
-    return folder
 
 
 @pytest.mark.parametrize("words", COMMANDS)
