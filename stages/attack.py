@@ -100,7 +100,8 @@ def keep_other_attacks(path: Path, suite: str, attacks: Collection[str]) -> None
     """
     if not path.exists():
         return
-    lost = [name for name in read_json(path)["measurements"]["last"] if name not in ("clean", *attacks)]
+    there = read_json(path).get("measurements", {}).get("last", {})
+    lost = [name for name in there if name not in ("clean", *attacks)]
     if lost:
         raise Refusal(f"{path} has {', '.join(lost)}, which the suite {suite} has not: move the file away first")
 
