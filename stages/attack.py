@@ -30,7 +30,7 @@ from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.settings import Attack
 from stages import command, paths, pretrained, resumable
-from stages.results import doubts, record
+from stages.results import doubts, preamble, record
 
 
 def main(
@@ -83,8 +83,8 @@ def main(
                     undefended=subject.undefended, saved=saved, save=partial(save, name),
                 )  # fmt: skip
             print(f"{title} {name}: {measured[name]}", flush=True)
-        about, recipes = subject.about, subject.recipes
-        result = record(kind, params, profile, model, data, about=about, recipes=recipes, measured=measured)
+        top = preamble(kind, params, profile, model, data, subject.about, subject.recipes)
+        result = record(top, subject.about["status"], measured, twin=subject.twin)
         write_json(path, result)
         write_json(where / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()
@@ -125,12 +125,13 @@ class Subject:
     about: dict[str, Any]
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     undefended: bool = False
+    twin: int | None = None  # its epoch
 
 
 def network_and_twin(params: Params, profile: str, dataset: str, model: str, suite: str) -> Subject:
     """A whole network and its twin."""
     files = [paths.classifier(profile, dataset, model), paths.classifier(profile, dataset, model, twin=True)]
-    (network, about), (twin, _) = (
+    (network, about), (twin, of_twin) = (
         pretrained.load_network(params, profile, dataset, model, twin) for twin in (False, True)
     )
     settings = about["settings"]
@@ -140,6 +141,7 @@ def network_and_twin(params: Params, profile: str, dataset: str, model: str, sui
         files=files,
         about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
         undefended=settings["encoder"] is None and settings["recipe"]["objective"] == "standard",
+        twin=of_twin["epoch"],
     )
 
 

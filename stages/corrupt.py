@@ -24,7 +24,7 @@ from amoc.models.classifier import Classifier
 from amoc.models.files import load_heads
 from amoc.params import Params
 from stages import command, corrupted, paths, pretrained, resumable
-from stages.results import STATUSES
+from stages.results import preamble, worst
 
 
 def main(
@@ -56,7 +56,6 @@ def main(
     cost = seconds_per_pass(classifier, test) + seconds_per_image(source, first)
     announce(title, (1 + len(source.names) * len(SEVERITIES)) * len(data.test.labels), cost, chosen, anyway)
 
-    status, note, right = subject.about["status"], "", {}
     with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         state = checkpoint.load() or {"right": {}, "clock": clock.state()}
         clock.restore(state["clock"])
@@ -66,21 +65,15 @@ def main(
             if stop.requested:
                 raise Interrupted(stop.signal)
 
-        try:
-            with clock.phase("total"):
-                right = count(
-                    classifier.features, heads, data.test.pixels, data.test.labels, source, batch_size=batch_size,
-                    device=chosen, saved=state["right"], save=save,
-                )  # fmt: skip
-        except FloatingPointError as failure:
-            status, note = max(status, "nan", key=STATUSES.index), str(failure)
-        result = {
-            "kind": "corrupt", "profile": profile, "dataset": dataset, "name": model, "source": data.source,
-            "train_images": len(data.train.labels), "test_images": len(data.test.labels),
-            "settings": subject.about["settings"], "recipes": subject.recipes, "evaluate": params.evaluate.plain(),
-            "fingerprints": subject.about["fingerprints"], "status": status, "note": note,
-            "images": source.kind, "right": right,
-        }  # fmt: skip
+        with clock.phase("total"):
+            right = count(
+                classifier.features, heads, data.test.pixels, data.test.labels, source, batch_size=batch_size,
+                device=chosen, saved=state["right"], save=save,
+            )  # fmt: skip
+        broken = [f"{name}: NaN or infinite logits" for name in heads if name not in right]
+        status = worst(subject.about["status"], "nan" if broken else "ok")
+        top = preamble("corrupt", params, profile, model, data, subject.about, subject.recipes)
+        result = {**top, "status": status, "note": "; ".join(broken), "images": source.kind, "right": right}
         write_json(where / paths.result("corrupt", profile, dataset, model), result)
         write_json(where / paths.clock("corrupt", profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()

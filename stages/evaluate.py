@@ -33,7 +33,7 @@ from amoc.models.heads import linear_head
 from amoc.params import DATASETS, PROBES, Params
 from amoc.settings import Attack, Recipe
 from stages import command, paths, pretrained, resumable
-from stages.results import doubts, record
+from stages.results import doubts, preamble, record
 
 
 def main(
@@ -106,10 +106,8 @@ def main(
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
             save_heads(where / paths.heads(profile, target, key), heads, {**names, **told})
-        result = record(
-            "evaluate", params, profile, run, data, about=about, recipes=plain, measured=measured,
-            protocols=protocols, source=source,
-        )  # fmt: skip
+        top = preamble("evaluate", params, profile, run, data, about, plain)
+        result = record(top, about["status"], measured, protocols=protocols, pretrained_on=source)
         write_json(where / paths.result("evaluate", profile, target, key), result)
         write_json(where / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
         for checkpoint in checkpoints:

@@ -58,8 +58,9 @@ from tests.stages import tiny
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = "requirements.txt"  # code too, of others
 CODE = {  # the code that stages other than fingerprints depend on
-    "data": {"amoc/datasets.py"},
+    "data": {"amoc/datasets.py", LIBRARIES},
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
     "numerics": {"amoc/pretraining/numerics.py"},
     "embed": {"amoc/evaluating/embedding.py"},
@@ -118,7 +119,7 @@ def stage_of(graph: Graph, report: str) -> PipelineStage:
 
 
 def is_code(path: str) -> bool:
-    return path.startswith(("amoc/", "stages/"))
+    return path.startswith(("amoc/", "stages/")) or path == LIBRARIES
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -206,7 +207,8 @@ def extended(recipes: dict[str, Any], name: str) -> list[str]:
 @pytest.mark.parametrize("behaviour", fingerprint.BEHAVIOURS)
 def test_a_fingerprint_depends_on_all_code_that_it_runs(graph, behaviour):
     stage = graph.stages[f"fingerprint-{behaviour}"]
-    assert graph.files(stage) == closure(fingerprint.BEHAVIOURS[behaviour], "stages.fingerprint")
+    code = closure(fingerprint.BEHAVIOURS[behaviour], "stages.fingerprint")
+    assert graph.files(stage) == code | {LIBRARIES}
 
 
 def test_the_other_stages_depend_on_behaviour_and_not_on_code(graph):

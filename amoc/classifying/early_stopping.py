@@ -9,6 +9,7 @@ from torch import Tensor
 from amoc.augment import to_float
 from amoc.engine.generators import generator
 from amoc.models.classifier import Classifier
+from amoc.models.folding import norms_folded
 from amoc.models.norm import frozen, mode
 from amoc.perturb import maximise
 from amoc.refusal import Refusal
@@ -50,7 +51,7 @@ def look(
     """
     start = generator(seed, "held out attack", device=images.device)
     counts = torch.zeros(2, dtype=torch.int64, device=images.device)
-    with mode(classifier, False), frozen(classifier):
+    with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, classifier.encoder):
         for pixels, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
             counts += _right_and_robust(classifier, to_float(pixels), truth, early_stopping, epsilon, start)
     clean, pgd = (100 * counts / len(images)).tolist()

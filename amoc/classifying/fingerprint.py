@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, get_args
 
 import torch
+from torch import Tensor
 
-from amoc.augment import random_shift, to_float
 from amoc.classifying.early_stopping import hold_out, look, looks
-from amoc.classifying.loop import train_step
+from amoc.classifying.loop import train_classifier
 from amoc.classifying.schedule import multistep
 from amoc.engine.batches import batches
+from amoc.engine.clock import Clock
 from amoc.engine.formula import pixels, summary
 from amoc.engine.generators import generator
+from amoc.engine.interruption import Stop
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
@@ -30,23 +34,28 @@ def classifier(classes: int = 3) -> Classifier:
     return Classifier(encoder, linear_head(encoder.features, classes), "adv")
 
 
-def train(objective: str, trained: str, steps: int = 3) -> dict[str, Any]:
-    """A few steps in float64: loss and right answers of each, then what the weights have become."""
+def train(objective: str, trained: str) -> dict[str, Any]:
+    """What the loop makes of a few images in float64: curve, best epoch, then what the weights have become."""
     recipe = Recipe(
         objective=objective, train=trained, epochs=3, milestones=(2,), batch_size=6, lr=0.1, momentum=0.9,
         weight_decay=0.001, shift=Shift(pad=1, flip=0.5), beta=BETA[objective],
         attack=None if objective == "standard" else ATTACK, epsilon=0.1,
     )  # fmt: skip
-    network, labels = classifier().double().eval(), torch.arange(6) % 3
-    part = network.head if trained == "head" else network
-    optimizer = torch.optim.SGD(part.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
-    sums = []
-    for step in range(steps):
-        shifted = random_shift(to_float(pixels(6)).double(), recipe.shift, generator(1, "shift", step))
-        taken = train_step(network, recipe, shifted, labels, optimizer, "float32", generator(1, "attack", step))
-        sums.append([None if value != value else value for value in taken.tolist()])
-    state = torch.cat([tensor.double().flatten() for tensor in network.state_dict().values()])
-    return {"sums": sums, "state": summary(state)}
+    network, images = classifier().double(), pixels(21, size=16)
+    with redirect_stdout(StringIO()):  # a line an epoch
+        ended = train_classifier(
+            network, recipe, images, torch.arange(len(images)) % 3, seed=1, device=torch.device("cpu"),
+            precision="float32", early_stopping=TWIN if trained == "all" else None, checkpoint=None, stop=Stop(),
+            clock=Clock(), title="",
+        )  # fmt: skip
+    return {"curve": ended.curve, "best_epoch": ended.best_epoch, "state": state(network.state_dict())} | (
+        {"best_state": state(ended.best_state)} if ended.best_state else {}
+    )
+
+
+def state(tensors: dict[str, Tensor]) -> list[float]:
+    """Weights and statistics, summarised."""
+    return summary(torch.cat([tensor.double().flatten() for tensor in tensors.values()]))
 
 
 def fingerprint() -> dict[str, Any]:
@@ -55,7 +64,7 @@ def fingerprint() -> dict[str, Any]:
     seen = look(classifier().eval(), pixels(6), torch.arange(6) % 3, TWIN, epsilon=0.1, seed=1)
     parts = get_args(Recipe.model_fields["train"].annotation)
     return {
-        "steps": {trained: {objective: train(objective, trained) for objective in BETA} for trained in parts},
+        "runs": {trained: {objective: train(objective, trained) for objective in BETA} for trained in parts},
         "schedule": [multistep(epoch, (3, 5), 0.1) for epoch in range(7)],
         "order": [part.tolist() for part in batches(kept, 5)],
         "early_stopping": {"held_out": held_out.tolist(), "looks": sorted(looks(TWIN, 5)), "seen": seen},

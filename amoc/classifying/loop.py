@@ -24,6 +24,7 @@ from amoc.engine.generators import generator
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.classifier import Classifier
+from amoc.models.folding import norms_folded
 from amoc.models.norm import frozen, mode, same
 from amoc.settings import EarlyStopping, Recipe
 
@@ -187,7 +188,8 @@ def train_step(
         (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean images and those
         on adversarial ones; nan where the objective has no such answers.
     """
-    with mode(classifier, False), frozen(classifier):  # a probe's attack, too, goes through the encoder
+    with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, classifier.encoder):
+        # a probe's attack, too, goes through the encoder
         perturbed = attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
     with mode(classifier, recipe.train == "all"):
         classify = partial(logits, classifier, precision=precision, head_only=recipe.train == "head")

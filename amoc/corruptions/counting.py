@@ -24,6 +24,8 @@ def count(
 ) -> Right:  # fmt: skip
     """Count, for the clean images and then for each corruption of the source, what each head gets right.
 
+    A head without finite logits for an image is left out of the result, whatever it got right before.
+
     Args:
         features: images (B, 3, H, W) in [0, 1] -> (B, features), of a network in eval mode on the device.
         heads: (B, features) -> logits (B, classes), by name, on the device.
@@ -31,15 +33,13 @@ def count(
         labels: int64 (N,).
         saved: what `save` was last given by a call with the same arguments that did not finish.
         save: called after the clean images and after each corruption, with everything so far.
-
-    Raises:
-        FloatingPointError: logits are NaN or infinite.
     """
     reached: Right = saved or {}
+    heads = {head: linear for head, linear in heads.items() if head in reached or not reached}
     batches = [range(first, min(first + batch_size, len(labels))) for first in range(0, len(labels), batch_size)]
 
-    def counted(name: str) -> dict[str, list[int]]:
-        right: dict[str, list[int]] = {head: [] for head in heads}
+    def counted(name: str) -> dict[str, list[int | None]]:
+        right: dict[str, list[int | None]] = {head: [] for head in heads}
         for severity in SEVERITIES[:1] if name == "clean" else SEVERITIES:
             found = []
             for batch in batches:
@@ -47,13 +47,14 @@ def count(
                 images = clean if name == "clean" else source.images(name, severity, batch)
                 found.append(_right(features, heads, images, labels[batch.start : batch.stop], device))
             for head in heads:
-                right[head].append(sum(each[head] for each in found))
+                right[head].append(None if None in (each[head] for each in found) else sum(each[head] for each in found))
         return right
 
     for name in bar(["clean", *source.names], source.kind):
         if all(name in reached.get(head, {}) for head in heads):
             continue
         right = counted(name)
+        heads = {head: linear for head, linear in heads.items() if None not in right[head]}
         reached = {head: {**reached.get(head, {}), name: right[head]} for head in heads}
         if save:
             save(reached)
@@ -64,12 +65,12 @@ def count(
 def _right(
     features: Callable[[Tensor], Tensor], heads: Mapping[str, nn.Module], pixels: np.ndarray, labels: np.ndarray,
     device: torch.device,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, int | None]:  # fmt: skip
+    """How many images each head gets right; None if it has logits that are NaN or infinite."""
     found = features(to_float(torch.from_numpy(pixels).to(device)))
-    truth, right = torch.from_numpy(labels).to(device), {}
-    for name, head in heads.items():
-        logits = head(found)
-        if not logits.isfinite().all():
-            raise FloatingPointError(f"{name}: NaN or infinite logits")
-        right[name] = int((logits.argmax(dim=1) == truth).sum())
-    return right
+    truth = torch.from_numpy(labels).to(device)
+    logits = {name: head(found) for name, head in heads.items()}
+    return {
+        name: int((each.argmax(dim=1) == truth).sum()) if each.isfinite().all() else None
+        for name, each in logits.items()
+    }

@@ -30,6 +30,9 @@ SUITE: dict[str, Attack] = {
     ),
     "linf_autoattack": AutoAttack(kind="autoattack", norm="linf", epsilon=0.03, square_queries=50, images=6),
     "l2_autoattack": AutoAttack(kind="autoattack", norm="l2", epsilon=0.32, square_queries=50, images=6),
+    "linf_autoattack_bfloat16": AutoAttack(
+        kind="autoattack", norm="linf", epsilon=0.03, square_queries=50, images=6, search_precision="bfloat16"
+    ),
 }  # fmt: skip
 
 
@@ -40,10 +43,13 @@ def by_formula(*shape: int, scale: float, phase: float) -> Tensor:
 
 
 def network() -> nn.Module:
-    """A smooth classifier of 8x8 images into CLASSES, in float64."""
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(64, CLASSES))
+    """A smooth classifier of 8x8 images into CLASSES, in float64, with a norm to be folded."""
+    convolution, norm = nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4)
+    model = nn.Sequential(convolution, norm, nn.Tanh(), nn.Flatten(), nn.Linear(64, CLASSES)).double()
     for number, parameter in enumerate(model.parameters()):
         parameter.data = by_formula(*parameter.shape, scale=0.5, phase=float(number))
+    norm.weight.data = 1 + norm.weight.data
+    norm.running_mean, norm.running_var = by_formula(4, scale=0.5, phase=8.0), 1 + by_formula(4, scale=0.5, phase=9.0)
     return model.eval()
 
 

@@ -1,22 +1,70 @@
-"""Batch norms folded into the convolutions before them: the same network in fewer passes over memory."""
+"""Batch norms folded into the convolutions before them: the same network in fewer passes over memory.
+
+In eval mode a convolution and the norm behind it are one convolution with other weights and a bias,
+g (w * x - m) / s + b = (g w / s) * x + (b - g m / s). `norms_folded` is for an encoder in training, whose weights change
+between two attacks; `folded` makes a copy of any network, for good.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
+
+from amoc.models.encoder import Encoder
+from amoc.models.norm import DualBatchNorm2d
+from amoc.pretraining.variants import Branch
+
+
+@contextmanager
+def norms_folded(name: Branch, *encoders: Encoder) -> Iterator[None]:
+    """Within the scope encoders in eval mode compute the same through one branch with fewer operations.
+
+    For input gradients while the weights stay: none reaches weights or norms. The convolutions have other weights until
+    the scope ends, also by an exception; the optimiser's are not touched. An encoder in train mode is left as it is,
+    because its norms take the statistics of the batch, and a compiled one, because the compiler fuses them with what
+    follows.
+    """
+    pairs = [
+        pair for encoder in encoders if not encoder.training and encoder._compiled_call_impl is None
+        for pair in _followed(encoder)
+    ]  # fmt: skip
+    before = [(convolution.weight, convolution.bias) for convolution, _ in pairs]
+    try:
+        for convolution, dual in pairs:
+            norm: nn.BatchNorm2d = getattr(dual, name)
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                convolution.weight.detach(), convolution.bias, norm.running_mean, norm.running_var, norm.eps,
+                norm.weight.detach(), norm.bias.detach(),
+            )  # fmt: skip
+            dual.folded = name
+        yield
+    finally:
+        for (convolution, dual), (weight, bias) in zip(pairs, before, strict=True):
+            convolution.weight, convolution.bias, dual.folded = weight, bias, None
+
+
+def _followed(encoder: Encoder) -> Iterator[tuple[nn.Conv2d, DualBatchNorm2d]]:
+    """Each convolution with the norm behind it: in timm's ResNets that is the next one in the order of the modules."""
+    convolution = None
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            convolution = module
+        elif isinstance(module, DualBatchNorm2d):
+            yield convolution, module
 
 
 @torch.no_grad()
 def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """A copy that computes the same with fewer operations, for many passes through a network that does not change.
 
-    In eval mode a convolution and the norm behind it are one convolution with other weights and a bias,
-    g (w * x - m) / s + b = (g w / s) * x + (b - g m / s). Which norm is behind which convolution shows on the way that
-    images take, so of dual norms the copy has the branch that they go through now: it is good for no other.
+    Which norm is behind which convolution shows on the way that images take, so of dual norms the copy has the branch
+    that they go through now: it is good for no other.
 
     Args:
         model: in eval mode; unchanged.

@@ -26,8 +26,13 @@ class DualBatchNorm(nn.Module):
         self.clean = self.norm(num_features, **options)
         self.adv = self.norm(num_features, **options)
         self.branch: Branch = "clean"
+        self.folded: Branch | None = None  # the branch that the convolution before computes meanwhile, see folding.py
 
     def forward(self, features: Tensor) -> Tensor:
+        if self.folded is not None:
+            if self.folded != self.branch:
+                raise RuntimeError(f"the {self.folded} norms are folded, those of the {self.branch} branch are not there")
+            return features
         return self.adv(features) if self.branch == "adv" else self.clean(features)
 
 

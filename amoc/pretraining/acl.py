@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
+from amoc.models.folding import norms_folded
 from amoc.models.heads import normed_projector
 from amoc.models.norm import frozen, mode
 from amoc.perturb import maximise
@@ -110,10 +111,12 @@ class ACL(nn.Module):
                 def loss(images: Tensor) -> Tensor:
                     return self.contrast(fixed, unit(self.network, images, "adv")).sum()
 
-            perturbed = maximise(
-                loss, torch.cat((one, other)) if both else other, epsilon=s.epsilon, steps=s.attack.steps,
-                step_size=s.attack.relative_step * s.epsilon, random_start=s.attack.random_start, generator=generator,
-            )  # fmt: skip
+            with norms_folded("adv", self.encoder):
+                perturbed = maximise(
+                    loss, torch.cat((one, other)) if both else other, epsilon=s.epsilon, steps=s.attack.steps,
+                    step_size=s.attack.relative_step * s.epsilon, random_start=s.attack.random_start,
+                    generator=generator,
+                )  # fmt: skip
         if not both:
             return {"clean": one}, {"clean": other, "adv": perturbed}
         first, second = perturbed.chunk(2)

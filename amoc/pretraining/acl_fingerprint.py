@@ -8,7 +8,7 @@ import torch
 
 from amoc.augment import to_float
 from amoc.engine.formula import pixels, summary
-from amoc.pretraining.fingerprint import DIGITS, MODEL, PAPER, diagnostics, order, seen, taken
+from amoc.pretraining.fingerprint import DIGITS, MODEL, PAPER, diagnostics, order, pretrained, seen
 from amoc.pretraining.forms import FORMS
 from amoc.pretraining.schedule import learning_rate
 from amoc.settings import ACLPretraining, Lars, NormedProjector, TrainingAttack
@@ -21,7 +21,7 @@ OPTIMIZER = Lars(
 SWITCHES: tuple[dict[str, Any], ...] = (
     {"normalisation": "dataset"},
     {"optimizer": OPTIMIZER.model_copy(update={"layerwise": "all", "weight_decay": 0.1})},
-    {"projector": NormedProjector(layers=2, hidden=8, output=6)},
+    {"projector": NormedProjector(layers=2, hidden=16, output=6)},
     {"attack": TrainingAttack(steps=1, relative_step=1.0, random_start=False)},
 )
 
@@ -29,18 +29,18 @@ SWITCHES: tuple[dict[str, Any], ...] = (
 def settings(form: str, **changes: Any) -> ACLPretraining:
     """Paper-like settings of a tiny run."""
     plain = ACLPretraining(
-        method="acl", form=form, branch="adv", epochs=4, batch_size=4, temperature=0.5, normalisation="imagenet",
+        method="acl", form=form, branch="adv", epochs=3, batch_size=4, temperature=0.5, normalisation="imagenet",
         seed=3, attack=TrainingAttack(steps=2, relative_step=0.25, random_start=True), optimizer=OPTIMIZER,
-        projector=NormedProjector(layers=3, hidden=8, output=6), views=VIEWS, model=MODEL, epsilon=0.1,
+        projector=NormedProjector(layers=3, hidden=16, output=6), views=VIEWS, model=MODEL, epsilon=0.1,
     )  # fmt: skip
     return plain.model_copy(update=changes)
 
 
-def train(run: ACLPretraining, steps: int = 3) -> dict[str, Any]:
-    """Losses, then what the weights and statistics have become."""
-    method, losses = taken(run, steps)
+def train(run: ACLPretraining) -> dict[str, Any]:
+    """What the curve says, then what the weights and statistics have become."""
+    method, curve = pretrained(run)
     state = torch.cat([tensor.double().flatten() for tensor in method.state_dict().values()])
-    return {"losses": losses, "state": summary(state)}
+    return {"curve": curve, "state": summary(state)}
 
 
 def fingerprint() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from amoc.models.encoder import Encoder
+from amoc.models.folding import norms_folded
 from amoc.models.heads import projector
 from amoc.models.norm import frozen, mode
 from amoc.perturb import maximise
@@ -147,7 +148,9 @@ class AMOC(nn.Module):
                     return self.contrast(fixed, unit(self.pair.key, key, "adv"), v.bank).sum()
 
                 images = keys
-            perturbed = self.ascend(loss, images, generator, start)
+            moved = ((self.pair.query, s.perturbs_query), (self.pair.key, s.perturbs_key))
+            with norms_folded("adv", *(network.encoder for network, perturbed in moved if perturbed)):
+                perturbed = self.ascend(loss, images, generator, start)
         parts = perturbed.split(len(queries))
         if s.perturbs_query:
             views[0]["adv"] = parts[0]

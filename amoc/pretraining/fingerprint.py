@@ -5,19 +5,23 @@ Long stages depend on these numbers instead of on code files (see README, "What 
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from amoc.augment import RandomViews, random_shift, to_float
 from amoc.engine.batches import batches
+from amoc.engine.clock import Clock
 from amoc.engine.formula import pixels, summary
 from amoc.engine.generators import generator
+from amoc.engine.interruption import Stop
 from amoc.models.encoder import fresh_encoder
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.diagnostics import effective_rank, neighbour_accuracy, spread
-from amoc.pretraining.loop import Method, build_method, build_optimizer, features_of
+from amoc.pretraining.loop import Method, build_method, features_of, pretrain
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.pretraining.variants import VARIANTS
 from amoc.settings import (
@@ -53,7 +57,7 @@ SWITCHES: tuple[dict[str, Any], ...] = (
 def settings(variant: str, **changes: Any) -> AMOCPretraining:
     """Paper-like settings of a tiny run."""
     plain = AMOCPretraining(
-        method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=4, batch_size=4, bank_length=10,
+        method="amoc", variant=variant, branch=VARIANTS[variant].branch, epochs=3, batch_size=4, bank_length=10,
         temperature=0.2, lambda_=0.4, key_momentum=0.9, bank_adv="moving", enqueue="after", attack_key="clean",
         attack_mode="eval", seed=3,
         attack=TrainingAttack(steps=2, relative_step=0.25, random_start=True),
@@ -63,23 +67,29 @@ def settings(variant: str, **changes: Any) -> AMOCPretraining:
     return plain.model_copy(update=changes)
 
 
-def taken(run: Pretraining, steps: int) -> tuple[Method, list[list[float]]]:
-    """A method after a few steps in float64, and the losses of each."""
-    method = build_method(run, MEAN, STD).double().train()
-    optimizer = build_optimizer(method.trained, run.optimizer)
-    images, terms = to_float(pixels(run.batch_size)).double(), []
-    views = RandomViews(run.views, images.shape[-1])
-    for step in range(steps):
-        random = generator(run.seed, "views and attack", 0, step)
-        step_terms = method.step(views(images, random), views(images, random), optimizer, random)
-        terms.append([term.item() for term in step_terms])
-    return method, terms
+class Exact(RandomViews):
+    """Random views in float64."""
+
+    def __call__(self, images: Tensor, random: Generator) -> Tensor:
+        return super().__call__(images.double(), random)
 
 
-def train(run: AMOCPretraining, steps: int = 3) -> dict[str, Any]:
-    """Losses, then what the weights, statistics and banks have become."""
-    method, losses = taken(run, steps)
-    return {"losses": losses, "state": state(method)}
+def pretrained(run: Pretraining) -> tuple[Method, list[dict[str, Any]]]:
+    """A method that the loop has pre-trained in float64, and its curve: three batches an epoch, the last not full."""
+    method = build_method(run, MEAN, STD).double()
+    images = pixels(2 * run.batch_size + 3, size=16)  # at 8x8 norms of the last stage see so few values that all is chaos
+    with redirect_stdout(StringIO()):  # a line an epoch
+        ended = pretrain(
+            method, run, images, torch.arange(len(images)) % 3, device=torch.device("cpu"), precision="float32",
+            checkpoint=None, stop=Stop(), clock=Clock(), title="", views=Exact(run.views, images.shape[1]),
+        )  # fmt: skip
+    return method, ended.curve
+
+
+def train(run: AMOCPretraining) -> dict[str, Any]:
+    """What the curve says, then what the weights, statistics and banks have become."""
+    method, curve = pretrained(run)
+    return {"curve": curve, "state": state(method)}
 
 
 def state(method: AMOC) -> dict[str, list[float]]:

@@ -143,7 +143,9 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     record, twin = line.record, line.measurement == TWIN
     cells = {column.key: _cell(line, column.key, None if twin else table) for column in columns}
     if twin:
-        return Row(line.key, "- early-stopped twin", cells, ranked=False, notes=(SAME,) if _same(record) else ())
+        epoch = record.early_stopped_epoch if record else None
+        label = "- early-stopped twin" + (f" (epoch {epoch})" if epoch else "")
+        return Row(line.key, label, cells, ranked=False, notes=(SAME,) if _same(record) else ())
     if record is None:
         return Row(line.key, f"{line.title} (not measured)", cells)
     bad = record.status != "ok"
@@ -159,18 +161,15 @@ def _same(record: Record | None) -> bool:
 
 
 def _settings(params: Params, record: Record) -> str:
-    """'12 ep, b64', of an encoder and its probe '20 + 3 ep, b32 + b64', fine-tuned '20 + 12 ep TRADES, b32 + b64'.
-
-    As recorded, but for the encoder of a network: of that the record has the name, and params.yaml the rest.
-    """
+    """'12 ep, b64', of an encoder and its probe '20 + 3 ep, b32 + b64', fine-tuned '20 + 12 ep TRADES, b32 + b64'."""
     used, how = record.settings, ""
     if isinstance(used, Encoder):
         probe = record.recipes.get(params.attacked_probe)
         parts = (used, probe) if probe else (used,)
-    elif used.encoder is None:
+    elif record.encoder is None:
         parts = (used.recipe,)
     else:
-        parts = (params.pretraining(record.profile, record.dataset, used.encoder), used.recipe)
+        parts = (record.encoder.settings, used.recipe)
         how = f" {words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)}"
     epochs, batches = [str(part.epochs) for part in parts], [f"b{part.batch_size}" for part in parts]
     return f"{' + '.join(epochs)} ep{how}, {' + '.join(batches)}"

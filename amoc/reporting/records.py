@@ -72,6 +72,14 @@ def _tag(settings: Any) -> str:
 Settings = Annotated[Annotated[Network, Tag(_TAGS[0])] | Annotated[Encoder, Tag(_TAGS[1])], Discriminator(_tag)]
 
 
+class Pretrained(Checked):
+    """How the encoder of a fine-tuned network was made."""
+
+    settings: Encoder
+    engine: dict[str, Any] | None
+    epoch: Annotated[int, Field(ge=0)]
+
+
 class Outcome(Checked):
     """One attack (or none: clean) on the first n test images."""
 
@@ -115,7 +123,12 @@ class Evaluate(Checked):
 
 
 class Result(Checked):
-    """What was measured of one encoder or network, by which settings; and how it ended."""
+    """What was measured of one encoder or network, by which settings; and how it ended.
+
+    engine: where its training was computed and in which precision; unknown of an adopted encoder.
+    epoch: how many its training finished.
+    encoder: that a network was fine-tuned from.
+    """
 
     kind: str  # the stage that measures it
     profile: Literal[PROFILES]
@@ -125,6 +138,9 @@ class Result(Checked):
     test_images: Count
     train_images: Count
     settings: Settings
+    engine: dict[str, Any] | None
+    epoch: Annotated[int, Field(ge=0)]
+    encoder: Pretrained | None
     recipes: dict[str, UsedRecipe]  # protocols, of an encoder
     evaluate: Evaluate
     fingerprints: dict[str, str]
@@ -147,11 +163,13 @@ class Record(Result):
 
     protocols: which list of params.yaml `recipes` are, of an encoder.
     pretrained_on: of an encoder that was measured on another data set than its own, that one.
+    early_stopped_epoch: of a network's twin, counted from 1.
     """
 
     kind: Kind
     protocols: str = PROBES
     pretrained_on: str | None = None
+    early_stopped_epoch: int | None = None
     measurements: dict[str, dict[str, Outcome]]
 
     @model_validator(mode="after")

@@ -15,10 +15,11 @@ def settings(**changes) -> EarlyStopping:
 
 
 class Brightness(nn.Module):
-    """Class 1 if the mean pixel is above 1/2, else 0. Keeps whether it was asked in train mode."""
+    """A classifier: class 1 if the mean pixel is above 1/2, else 0. Keeps whether it was asked in train mode."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.encoder, self.branch = nn.Identity(), "clean"
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.asked_in_training: list[bool] = []
 

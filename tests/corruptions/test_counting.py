@@ -79,11 +79,34 @@ def test_it_goes_on_after_the_corruption_that_was_saved_last(after):
     assert set(source.asked) == set(Few.names[after - 1 :])
 
 
-def test_logits_that_are_not_finite_are_no_count():
+class Breaks(nn.Linear):
+    """A head whose logits are finite for the clean images alone."""
+
+    asked = 0
+
+    def forward(self, found):
+        self.asked += 1
+        return super().forward(found) * (1 if self.asked <= 3 else torch.nan)
+
+
+def test_a_head_whose_logits_are_not_finite_is_left_out_and_the_others_are_counted():
     broken = nn.Linear(12, 4)
     nn.init.constant_(broken.bias, float("nan"))
-    with pytest.raises(FloatingPointError, match="bad: NaN or infinite logits"):
-        count(features, {"bad": broken}, IMAGES, LABELS, Few(), batch_size=4, device=CPU)
+    saved = []
+    heads = {"bad": broken, **HEADS, "later": Breaks(12, 4)}
+    assert count(features, heads, IMAGES, LABELS, Few(), batch_size=4, device=CPU, save=saved.append) == counted(Few())
+    assert [set(reached) for reached in saved] == [{*HEADS, "later"}, *[set(HEADS)] * len(Few.names)]
+    heads["later"] = Breaks(12, 4)
+    again = count(features, heads, IMAGES, LABELS, Few(), batch_size=4, device=CPU, saved=saved[1])
+    assert again == counted(Few())
+
+
+def test_where_no_head_has_finite_logits_nothing_is_counted():
+    broken = nn.Linear(12, 4)
+    nn.init.constant_(broken.bias, float("nan"))
+    source = Few()
+    assert count(features, {"bad": broken}, IMAGES, LABELS, source, batch_size=4, device=CPU) == {}
+    assert source.asked == []
 
 
 def test_all_corruptions_are_counted_of_images_made_anew():

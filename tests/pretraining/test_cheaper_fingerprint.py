@@ -18,7 +18,7 @@ def test_is_plain_and_finite_and_tells_the_ways_apart():
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     runs = [run for ways in numbers.values() for run in ways]
     assert len({json.dumps(run) for run in runs}) == len(runs) == 2 * len(cheaper_fingerprint.SWITCHES)
-    assert all(isfinite(number) for run in runs for losses in run["losses"] for number in losses)
+    assert all(isfinite(row["loss"]) for run in runs for row in run["curve"])
 
 
 def test_with_nothing_cheaper_it_is_amocs():
@@ -37,7 +37,7 @@ def test_with_nothing_cheaper_it_is_amocs():
 )
 def test_moves_with_the_behaviour(way, place, name, change, monkeypatch):
     def run() -> dict:
-        return rounded(cheaper_fingerprint.train(cheaper_fingerprint.settings("aca", **way), steps=2))
+        return rounded(fingerprint.train(cheaper_fingerprint.settings("aca", epochs=2, **way)))
 
     before = run()
     torch.rand(3)  # moves the global generator

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from amoc.engine.rounding import rounded
-from amoc.pretraining import amoc, bank, fingerprint, infonce, momentum
+from amoc.pretraining import amoc, bank, fingerprint, infonce, loop, momentum
 from amoc.pretraining.variants import VARIANTS
 
 
@@ -21,11 +21,11 @@ def test_is_plain_and_finite_and_tells_variants_and_switches_apart():
     assert numbers["variants"].keys() == VARIANTS.keys()
     assert len({json.dumps(run) for run in runs}) == len(runs) - 1  # aca stands there twice
     assert len({json.dumps(views) for views in numbers["views"].values()}) == 3
-    assert all(isfinite(number) for run in runs for losses in run["losses"] for number in losses)
+    assert all(isfinite(row["loss"]) for run in runs for row in run["curve"])
 
 
 def run() -> dict:
-    return rounded(fingerprint.train(fingerprint.settings("aca"), steps=2))
+    return rounded(fingerprint.train(fingerprint.settings("aca", epochs=2)))
 
 
 def test_is_the_same_each_time():
@@ -45,7 +45,10 @@ def half(function: Callable) -> Callable:
         (amoc, "maximise", lambda loss, images, **options: images),
         (bank.Bank, "push", lambda self, keys: None),
         (momentum.MomentumPair, "follow", lambda self, momentum: None),
-        (amoc, "unit", lambda network, images, name, unit=amoc.unit: unit(network, images, "clean")),
+        (amoc.AMOC, "contrast", lambda self, q, k, bank, contrast=amoc.AMOC.contrast: contrast(self, q, k, "clean")),
+        (loop, "learning_rate", lambda options, epochs, epoch, step, steps: options.lr),
+        (loop, "reseed", lambda random, seed, *names: random.manual_seed(seed)),
+        (loop, "two_views", lambda views, pixels, random: 2 * (loop.to_float(pixels).double(),)),
     ],
 )
 def test_moves_with_the_behaviour(place, name, change, monkeypatch):

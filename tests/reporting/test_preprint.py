@@ -101,7 +101,7 @@ def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
         "l2_pgd50_v1": 34.0,
     }  # fmt: skip
     assert "- L2-PGD: PGD, L2 0.8, 50 steps of 0.05 epsilon\n" in report.markdown
-    assert "AMOC-ACA frozen bank fine-tuned (80 + 12 ep PGD-AT, b64 + b64)" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT, b64 + b64)" in report.markdown
     assert settings.attack("paper", "l2_pgd50_v1").relative_step == 0.05
     assert report.draw() is not None
 

@@ -72,7 +72,7 @@ def test_the_demo_table_to_the_letter(params, everything):
 | TRADES (12 ep, b64)                            |      75 |   _38_ |    n/m |      n/m |   _50_ |    n/m |   n/m |    n/m | n/m |
 | - early-stopped twin                           |      50 |     50 |    n/m |      n/m |     75 |    n/m |   n/m |    n/m | n/m |
 | AMOC, AdEv probe (60 + 10 ep, b64 + b64)       |      62 |     25 |    n/m |      n/m |     25 |    n/m |   n/m |    n/m | n/m |
-| AMOC fine-tuned (60 + 12 ep TRADES, b32 + b64) |    _88_ | **62** |    n/m |      n/m | **75** |    n/m |   n/m |    n/m | n/m |
+| AMOC fine-tuned (60 + 12 ep TRADES, b64 + b64) |    _88_ | **62** |    n/m |      n/m | **75** |    n/m |   n/m |    n/m | n/m |
 | - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |"""
     assert "- PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
     assert "- AA: AutoAttack, Linf 0.15, version standard, 5000 queries of Square, the first 4 test " in report.markdown
