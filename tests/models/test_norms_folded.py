@@ -1,0 +1,107 @@
+"""Within the scope an encoder computes the same with its norms folded; after it all is as before."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from amoc.models.encoder import Encoder
+from amoc.models.folding import norms_folded
+from amoc.models.norm import DualBatchNorm2d, branch, frozen
+
+
+def encoder(architecture: str, width: int, generator: torch.Generator) -> Encoder:
+    """With norms that have seen something, in each branch something else; in eval mode."""
+    made = Encoder(architecture, width, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)).to(memory_format=torch.channels_last).eval()
+    for norm in (module for module in made.modules() if isinstance(module, nn.BatchNorm2d)):
+        for tensor in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+            tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+    return made
+
+
+def features_and_gradient(network: Encoder, images: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    images = images.clone().requires_grad_()
+    with branch(network, name):
+        features = network(images)
+    (gradient,) = torch.autograd.grad(features.square().sum(), images)
+    return features.detach(), gradient
+
+
+def state(network: nn.Module) -> list[tuple[int, tuple[Tensor, ...]]]:
+    """Which objects the parameters are, and their bits."""
+    return [(id(parameter), (parameter.clone(),)) for parameter in network.parameters()]
+
+
+def assert_untouched(network: nn.Module, before: list[tuple[int, tuple[Tensor, ...]]]) -> None:
+    after = state(network)
+    assert [number for number, _ in after] == [number for number, _ in before]
+    assert all(torch.equal(one[0], other[0]) for (_, one), (_, other) in zip(after, before, strict=True))
+    assert all(norm.folded is None for norm in network.modules() if isinstance(norm, DualBatchNorm2d))
+    assert all(convolution.bias is None for convolution in network.modules() if isinstance(convolution, nn.Conv2d))
+
+
+@pytest.mark.parametrize("name", ["clean", "adv"])
+@pytest.mark.parametrize(("architecture", "width"), [("resnet18", 8), ("resnet34", 4), ("resnet50", 4)])
+def test_features_and_input_gradients_are_the_encoders(architecture, width, name, generator):
+    network = encoder(architecture, width, generator).double()
+    images = torch.rand(3, 3, 16, 16, generator=generator, dtype=torch.float64)
+    expected, before, keys = features_and_gradient(network, images, name), state(network), list(network.state_dict())
+    with frozen(network), norms_folded(name, network):
+        assert list(network.state_dict()) != keys  # the convolutions have a bias
+        given = features_and_gradient(network, images, name)
+    for one, other in zip(given, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * other.abs().max().item())
+    assert_untouched(network, before)
+    assert list(network.state_dict()) == keys
+
+
+def test_no_norm_is_computed_within_the_scope(generator):
+    network = encoder("resnet18", 4, generator)
+    computed = []
+    for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.register_forward_hook(lambda *_: computed.append(1))
+    images = torch.rand(2, 3, 8, 8, generator=generator)
+    with norms_folded("adv", network):
+        features_and_gradient(network, images, "adv")
+    assert not computed
+    features_and_gradient(network, images, "adv")
+    assert len(computed) == 20
+
+
+def test_folded_weights_take_no_gradient_and_keep_their_layout(generator):
+    network = encoder("resnet18", 8, generator)
+    with norms_folded("adv", network):
+        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        assert not any(parameter.requires_grad for each in convolutions for parameter in (each.weight, each.bias))
+        assert all(each.weight.is_contiguous(memory_format=torch.channels_last) for each in convolutions)
+    assert all(each.weight.requires_grad for each in convolutions)
+
+
+def test_the_other_branch_is_refused_and_an_exception_ends_the_scope(generator):
+    network = encoder("resnet18", 4, generator)
+    before = state(network)
+    with pytest.raises(RuntimeError, match="the adv norms are folded, those of the clean branch are not there"):
+        with norms_folded("adv", network), branch(network, "clean"):
+            network(torch.rand(2, 3, 8, 8, generator=generator))
+    assert_untouched(network, before)
+
+
+def test_several_encoders_are_folded_at_once(generator):
+    networks = [encoder("resnet18", 4, generator) for _ in range(2)]
+    with norms_folded("clean", *networks):
+        norms = [norm for network in networks for norm in network.modules() if isinstance(norm, DualBatchNorm2d)]
+        assert len(norms) == 40 and all(norm.folded == "clean" for norm in norms)
+
+
+def test_in_train_mode_nothing_is_folded(generator):
+    network = encoder("resnet18", 4, generator).train()
+    with norms_folded("adv", network):
+        assert all(norm.folded is None for norm in network.modules() if isinstance(norm, DualBatchNorm2d))
+
+
+def test_what_the_compiler_fuses_is_left_to_it(generator, monkeypatch):
+    network = encoder("resnet18", 4, generator)
+    monkeypatch.setattr(network, "_compiled_call_impl", network._call_impl)
+    with norms_folded("adv", network):
+        assert all(norm.folded is None for norm in network.modules() if isinstance(norm, DualBatchNorm2d))
