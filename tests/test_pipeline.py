@@ -341,7 +341,7 @@ def test_a_report_trains_no_more_than_it_shows(graph):
     assert not encoders(graph.needs("reports/corruptions"))
     for report in ("table4", "figure2"):
         assert not any(name.startswith(("evaluate", "classify")) for name in graph.needs(f"reports/{report}"))
-    assert len(graph.stages) <= 260  # DVC does nothing with 240 in 3 s; writing their lock entries is quadratic
+    assert len(graph.stages) <= 265  # DVC does nothing with 240 in 3 s; writing their lock entries is quadratic
 
 
 def test_what_is_committed_is_not_in_the_cache(graph):

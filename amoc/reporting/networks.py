@@ -29,12 +29,13 @@ LAST, TWIN = "last", "early_stopped"
 class Attacked:
     """Which networks a table has, and which attacks."""
 
-    name: str  # of the report, and of the published numbers
+    name: str  # of the report
     title: str
     models: Mapping[str, str]  # key of a row -> network or encoder of params.yaml
     columns: tuple[str, ...]  # "clean" and attacks
     suite: str  # in which the attacks are set
     dataset: str = "cifar10"
+    published: str | None = None  # the table whose printed numbers stand beside; None for the one of the same name
 
     def build(self, params: Params, profile: str, results: Path = records.RESULTS) -> Report:
         """Read results/<profile>/<dataset>/attack/<model>.json of the listed models, those that params.yaml has.
@@ -50,7 +51,7 @@ class Attacked:
         used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
         columns = _columns(params, profile, self, used)
         comparing = profile == "paper"
-        rows = tuple(_row(line, columns, name if comparing else None) for line in lines)
+        rows = tuple(_row(line, columns, (self.published or name) if comparing else None) for line in lines)
         table = Table("Model", columns, rows, images)
         numbers = metrics(table)
         grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]

@@ -185,6 +185,10 @@ CLAIMS = (
                 "CIFAR-100: above PGD-AT, ALP, TRADES in clean accuracy too",
                 above("table6", "amoc_finetuned", DEFENCES, ("clean",)),
             ),
+            Part(
+                "CIFAR-10 from another seed: above PGD-AT, TRADES in AutoAttack and PGD20",
+                above("table5_seed2", "amoc_finetuned", ("pgd_at", "trades"), STRONG),
+            ),
         ),
     ),
     Claim(

@@ -34,6 +34,7 @@ GROUPS = {  # group -> report -> title
         "v1_figure2": "Preprint, Figure 2: networks on corrupted images",
     },
     "Beyond the papers": {
+        "table5_seed2": "Table 5 from another seed",
         "corruptions": "Corruptions: what they look like, and what an undefended network makes of them",
         "transfer": "Transfer between CIFAR-10 and CIFAR-100",
         "peers": "Encoders by the peers' protocols",
