@@ -82,6 +82,8 @@ def main(
         mean = sum(corruptions) / len(corruptions) / len(data.test.labels)
         clean = counts["clean"][0] / len(data.test.labels)
         print(f"{title} {head}: clean {clean:.2%}, {source.kind} corruptions {mean:.2%}", flush=True)
+    for doubt in broken:
+        print(f"{title} {doubt}")
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ def preamble(
     encoder = about.get("encoder")  # that a network was fine-tuned from
     return {
         "kind": kind, "profile": profile, "dataset": data.name, "name": name, "source": data.source,
-        "train_images": len(data.train.labels), "test_images": len(data.test.labels), "evaluate": params.evaluate.plain(),
-        **_made(about), "encoder": encoder and _made(encoder), "recipes": recipes, "fingerprints": about["fingerprints"],
+        "train_images": len(data.train.labels), "test_images": len(data.test.labels), **_made(about),
+        "encoder": encoder and _made(encoder), "recipes": recipes, "evaluate": params.evaluate.plain(),
+        "fingerprints": about["fingerprints"],
     }  # fmt: skip
 
 

@@ -188,8 +188,8 @@ def train_step(
         (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean images and those
         on adversarial ones; nan where the objective has no such answers.
     """
-    with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, classifier.encoder):
-        # a probe's attack, too, goes through the encoder
+    attacked = [classifier.encoder] if recipe.attack else []  # also of a probe: its attack goes through the encoder
+    with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, *attacked):
         perturbed = attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
     with mode(classifier, recipe.train == "all"):
         classify = partial(logits, classifier, precision=precision, head_only=recipe.train == "head")

@@ -46,8 +46,9 @@ def count(
                 clean = pixels[batch.start : batch.stop]
                 images = clean if name == "clean" else source.images(name, severity, batch)
                 found.append(_right(features, heads, images, labels[batch.start : batch.stop], device))
-            for head in heads:
-                right[head].append(None if None in (each[head] for each in found) else sum(each[head] for each in found))
+            for head, counts in right.items():
+                numbers = [each[head] for each in found]
+                counts.append(None if None in numbers else sum(numbers))
         return right
 
     for name in bar(["clean", *source.names], source.kind):

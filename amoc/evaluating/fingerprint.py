@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from amoc.engine.formula import summary
 from amoc.evaluating import attacks
 from amoc.evaluating.outcome import union
+from amoc.evaluating.reduced import Reduced
 from amoc.evaluating.suite import run_suite
 from amoc.models.norm import frozen
 from amoc.settings import Attack, AutoAttack, CarliniWagner, DeepFool, ProjectedGradient, Slide
@@ -62,8 +63,35 @@ def images_and_labels(model: nn.Module, count: int = 12) -> tuple[Tensor, Tensor
     return images, labels
 
 
+class Told(nn.Module):
+    """Images (B, 1, 1, CLASSES) are logits; keeps how many it was asked about, and in which precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(CLASSES, CLASSES, bias=False)
+        self.linear.weight.data = torch.eye(CLASSES)
+        self.asked: list[list[Any]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.linear(images.flatten(1))
+        self.asked.append([len(images), str(logits.dtype)])
+        return logits
+
+
+def asked_again() -> list[list[Any]]:
+    """What a search in reduced precision asks about images whose first class leads by less and less, and one NaN."""
+    leads = [0.5, 0.1, 0.06, 0.04, 0.01, torch.nan]
+    told = Told()
+    with torch.no_grad():
+        Reduced(told)(torch.tensor([[1.0, 1.0 - lead, 0.0, -0.5] for lead in leads]).view(-1, 1, 1, CLASSES))
+    return told.asked
+
+
 def fingerprint() -> dict[str, Any]:
-    """What each foolbox attack finds, in float64, and which images stand after each attack of a suite."""
+    """What each foolbox attack finds, in float64, and which images stand after each attack of a suite.
+
+    Then how often a norm was computed for that: only where it counts, and not while an attack searches.
+    """
     model = network()
     images, labels = images_and_labels(model)
     with frozen(model):
@@ -72,6 +100,11 @@ def fingerprint() -> dict[str, Any]:
             for name, attack in SUITE.items()
             if not isinstance(attack, AutoAttack)
         }
+    computed: list[nn.Module] = []
+    model[1].register_forward_hook(lambda norm, *_: computed.append(norm))
     outcomes = run_suite(model.float(), images.float(), labels, SUITE, batch_size=5, seed=3)
     standing = {name: outcome.correct.int().tolist() for name, outcome in outcomes.items()}
-    return {"found": found, "standing": standing | {"union": union(outcomes).int().tolist()}}
+    return {
+        "found": found, "standing": standing | {"union": union(outcomes).int().tolist()},
+        "norms_computed": len(computed), "asked_in_bfloat16": asked_again(),
+    }  # fmt: skip

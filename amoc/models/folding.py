@@ -1,8 +1,8 @@
 """Batch norms folded into the convolutions before them: the same network in fewer passes over memory.
 
 In eval mode a convolution and the norm behind it are one convolution with other weights and a bias,
-g (w * x - m) / s + b = (g w / s) * x + (b - g m / s). `norms_folded` is for an encoder in training, whose weights change
-between two attacks; `folded` makes a copy of any network, for good.
+g (w * x - m) / s + b = (g w / s) * x + (b - g m / s). `norms_folded` is for an encoder in training, whose weights
+change between two attacks; `folded` makes a copy of any network, for good.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ def norms_folded(name: Branch, *encoders: Encoder) -> Iterator[None]:
     the scope ends, also by an exception; the optimiser's are not touched. An encoder in train mode is left as it is,
     because its norms take the statistics of the batch, and a compiled one, because the compiler fuses them with what
     follows.
+
+    Raises:
+        ValueError: norms are folded already, or a norm has no convolution of its own before it.
     """
     pairs = [
         pair for encoder in encoders if not encoder.training and encoder._compiled_call_impl is None
         for pair in _followed(encoder)
     ]  # fmt: skip
+    if len({convolution for convolution, _ in pairs}) < len(pairs) or any(dual.folded for _, dual in pairs):
+        raise ValueError("these norms cannot be folded: they are so already, or are not alone behind a convolution")
     before = [(convolution.weight, convolution.bias) for convolution, _ in pairs]
     try:
         for convolution, dual in pairs:
@@ -51,7 +56,6 @@ def norms_folded(name: Branch, *encoders: Encoder) -> Iterator[None]:
 
 def _followed(encoder: Encoder) -> Iterator[tuple[nn.Conv2d, DualBatchNorm2d]]:
     """Each convolution with the norm behind it: in timm's ResNets that is the next one in the order of the modules."""
-    convolution = None
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             convolution = module

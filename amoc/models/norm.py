@@ -31,7 +31,7 @@ class DualBatchNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         if self.folded is not None:
             if self.folded != self.branch:
-                raise RuntimeError(f"the {self.folded} norms are folded, those of the {self.branch} branch are not there")
+                raise RuntimeError(f"the {self.folded} norms are folded, so there is no {self.branch} branch")
             return features
         return self.adv(features) if self.branch == "adv" else self.clean(features)
 

@@ -77,7 +77,8 @@ class Exact(RandomViews):
 def pretrained(run: Pretraining) -> tuple[Method, list[dict[str, Any]]]:
     """A method that the loop has pre-trained in float64, and its curve: three batches an epoch, the last not full."""
     method = build_method(run, MEAN, STD).double()
-    images = pixels(2 * run.batch_size + 3, size=16)  # at 8x8 norms of the last stage see so few values that all is chaos
+    # at 8x8 the norms of the last stage see so few values that rounding decides what comes out
+    images = pixels(method.updates * (2 * run.batch_size + 3), size=16)
     with redirect_stdout(StringIO()):  # a line an epoch
         ended = pretrain(
             method, run, images, torch.arange(len(images)) % 3, device=torch.device("cpu"), precision="float32",

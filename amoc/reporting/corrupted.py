@@ -176,9 +176,12 @@ def label(params: Params, profile: str, line: Line, record: CorruptionRecord | N
     objective = words.OBJECTIVES[settings["recipe"]["objective"]]
     if settings["encoder"] is None:
         return f"{objective} ({settings['recipe']['epochs']} ep)"
-    encoder = params.pretraining(profile, DATASET, settings["encoder"])
-    epochs = f"{encoder.epochs} + {settings['recipe']['epochs']}"
-    return f"{words.encoder(encoder.plain())} fine-tuned ({epochs} ep {objective})"
+    if record is not None:
+        encoder = record.encoder.settings.model_dump()
+    else:
+        encoder = params.pretraining(profile, DATASET, settings["encoder"]).plain()
+    epochs = f"{encoder['epochs']} + {settings['recipe']['epochs']}"
+    return f"{words.encoder(encoder)} fine-tuned ({epochs} ep {objective})"
 
 
 def _series(params: Params, profile: str, comparison: Comparison, found: Found) -> tuple[Series, ...]:

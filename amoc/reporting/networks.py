@@ -14,7 +14,7 @@ from amoc.params import Params
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.dot_plot import Entry, Panel, draw
 from amoc.reporting.judging import judge, narrow
-from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.paper_claims import AGAIN, CLAIMS, floors
 from amoc.reporting.records import Encoder, Record, UsedAttack
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -55,7 +55,7 @@ class Attacked:
         table = Table("Model", columns, rows, images)
         numbers = metrics(table)
         grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
-        judged = (*narrow(CLAIMS, {name}), *grounds)
+        judged = (*narrow((*CLAIMS, *AGAIN), {name}), *grounds)
         checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
         text = page(
             words.stands_in(params, profile, dataset),
@@ -122,9 +122,7 @@ def _encoder(params: Params, profile: str, dataset: str, run: str) -> str:
     return words.encoder(params.pretraining(profile, dataset, run).plain())
 
 
-def _columns(
-    params: Params, profile: str, attacked: Attacked, used: Mapping[str, UsedAttack]
-) -> tuple[Column, ...]:
+def _columns(params: Params, profile: str, attacked: Attacked, used: Mapping[str, UsedAttack]) -> tuple[Column, ...]:
     """The papers' columns, and what else the suite has; legends tell the attack that was used."""
     keys = dict.fromkeys((*attacked.columns, *params.suite(profile, attacked.suite)))
     columns = []

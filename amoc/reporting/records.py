@@ -125,7 +125,7 @@ class Evaluate(Checked):
 class Result(Checked):
     """What was measured of one encoder or network, by which settings; and how it ended.
 
-    engine: where its training was computed and in which precision; unknown of an adopted encoder.
+    engine: the setting of where its training was computed, and in which precision; unknown of an adopted encoder.
     epoch: how many its training finished.
     encoder: that a network was fine-tuned from.
     """
@@ -169,11 +169,13 @@ class Record(Result):
     kind: Kind
     protocols: str = PROBES
     pretrained_on: str | None = None
-    early_stopped_epoch: int | None = None
+    early_stopped_epoch: Annotated[int, Field(ge=0)] | None = None
     measurements: dict[str, dict[str, Outcome]]
 
     @model_validator(mode="after")
     def _check(self) -> Record:
+        if "early_stopped" in self.measurements and self.early_stopped_epoch is None:
+            raise ValueError("early_stopped_epoch is missing, but measurements.early_stopped is there")
         allowed = self.recipes if self.kind == "evaluate" else ("last", "early_stopped")
         for name, outcomes in self.measurements.items():
             if name not in allowed:

@@ -10,7 +10,5 @@ MODELS = {
 }  # fmt: skip
 COLUMNS = ("clean", "linf_pgd20", "linf_pgd20_peers", "linf_autoattack")
 
-TABLE = Attacked(
-    "table5_seed2", "Table 5 from another seed", MODELS, COLUMNS, "early_stopped", published="table5"
-)
+TABLE = Attacked("table5_seed2", "Table 5 from another seed", MODELS, COLUMNS, "early_stopped", published="table5")
 build = TABLE.build

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from amoc.engine.rounding import rounded
-from amoc.evaluating import attacks, fingerprint
+from amoc.evaluating import attacks, fingerprint, reduced, suite
 from amoc.settings import AutoAttack
 
 FOOLBOX = {name: attack for name, attack in fingerprint.SUITE.items() if not isinstance(attack, AutoAttack)}
@@ -45,6 +47,21 @@ def test_changes_exactly_with_the_behaviour(monkeypatch):
     monkeypatch.setattr(attacks, "build", build)
     monkeypatch.delattr(attacks.ImagewiseSlide, "project")
     assert rounded(fingerprint.fingerprint()) != before
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [(suite, "folded", lambda model, images: model), (reduced, "CLOSE", 0.5), (reduced, "CLOSE", 0.0)],
+)
+def test_changes_with_what_a_search_computes_with(place, name, value, monkeypatch):
+    monkeypatch.setattr(fingerprint, "SUITE", FOOLBOX)
+    before = rounded(fingerprint.fingerprint())
+    monkeypatch.setattr(place, name, value)
+    assert rounded(fingerprint.fingerprint()) != before
+
+
+def test_a_search_in_bfloat16_asks_again_in_float32_about_what_is_close_or_not_finite():
+    assert fingerprint.asked_again() == [[6, "torch.bfloat16"], [3, "torch.float32"]]
 
 
 def test_images_are_images():

@@ -81,10 +81,29 @@ def test_folded_weights_take_no_gradient_and_keep_their_layout(generator):
 def test_the_other_branch_is_refused_and_an_exception_ends_the_scope(generator):
     network = encoder("resnet18", 4, generator)
     before = state(network)
-    with pytest.raises(RuntimeError, match="the adv norms are folded, those of the clean branch are not there"):
-        with norms_folded("adv", network), branch(network, "clean"):
-            network(torch.rand(2, 3, 8, 8, generator=generator))
+    refused = pytest.raises(RuntimeError, match="the adv norms are folded, so there is no clean branch")
+    with refused, norms_folded("adv", network), branch(network, "clean"):
+        network(torch.rand(2, 3, 8, 8, generator=generator))
     assert_untouched(network, before)
+
+
+def test_what_is_folded_is_not_folded_again(generator):
+    network = encoder("resnet18", 4, generator)
+    before = state(network)
+    for encoders in ((network,), (network, network)):
+        refused = pytest.raises(ValueError, match="so already, or are not alone")
+        with refused, norms_folded("adv", network), norms_folded("adv", *encoders):
+            pass
+    with pytest.raises(ValueError, match="so already, or are not alone"), norms_folded("adv", network, network):
+        pass
+    assert_untouched(network, before)
+
+
+def test_a_norm_without_a_convolution_of_its_own_is_refused(generator):
+    network = encoder("resnet18", 4, generator)
+    network.backbone.act1 = DualBatchNorm2d(4).eval()
+    with pytest.raises(ValueError, match="so already, or are not alone"), norms_folded("adv", network):
+        pass
 
 
 def test_several_encoders_are_folded_at_once(generator):

@@ -37,6 +37,7 @@ def test_is_the_same_each_time():
     [
         (acl, "nt_xent", lambda one, other, temperature, whole=acl.nt_xent: 0.5 * whole(one, other, temperature)),
         (acl, "maximise", lambda loss, images, **options: images),
+        (acl, "unit", lambda net, images, name, unit=acl.unit: unit(net, images, "clean" if net.training else name)),
         (loop, "lars", lambda network, options: torch.optim.SGD(network.parameters(), options.lr, options.momentum)),
     ],
 )

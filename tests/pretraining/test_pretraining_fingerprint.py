@@ -45,7 +45,11 @@ def half(function: Callable) -> Callable:
         (amoc, "maximise", lambda loss, images, **options: images),
         (bank.Bank, "push", lambda self, keys: None),
         (momentum.MomentumPair, "follow", lambda self, momentum: None),
-        (amoc.AMOC, "contrast", lambda self, q, k, bank, contrast=amoc.AMOC.contrast: contrast(self, q, k, "clean")),
+        (
+            amoc,
+            "unit",
+            lambda net, images, name, unit=amoc.unit: unit(net, images, "clean" if net.training else name),
+        ),
         (loop, "learning_rate", lambda options, epochs, epoch, step, steps: options.lr),
         (loop, "reseed", lambda random, seed, *names: random.manual_seed(seed)),
         (loop, "two_views", lambda views, pixels, random: 2 * (loop.to_float(pixels).double(),)),

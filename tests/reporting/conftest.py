@@ -57,6 +57,7 @@ def result(name: str, kind: str, settings: dict, measurements: dict, **changes: 
         "settings": settings,
         "engine": {"device": "auto", "precision": "float32", "compile": False, "threads": 1},
         "epoch": 12,
+        **({"early_stopped_epoch": 9} if "early_stopped" in measurements else {}),
         "encoder": {"settings": encoder(), "engine": None, "epoch": 60} if settings.get("encoder") else None,
         "recipes": recipes,
         "evaluate": {"batch_size": 250, "seed": 1},

@@ -113,7 +113,10 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
     }
     for level, (name, (_, encoder)) in zip((40, 60, 50), networks.items(), strict=True):
         last = {corruption: [level] * 5 for corruption in NAMES["regenerated"]}
-        keep(counted(name, made.network("trades" if name == "trades" else "pgd_at", encoder), last=last))
+        content = counted(name, made.network("trades" if name == "trades" else "pgd_at", encoder), last=last)
+        if encoder:
+            content["encoder"]["settings"] |= {"bank_adv": "frozen"}
+        keep(content)
     report = v1_figure2.build(params, "demo")
     assert [report.metrics[row]["mean18"] for row in ("adv_training", "trades", "aca_frozen_finetuned")] == [40, 60, 50]
     assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT)" in report.markdown

@@ -93,9 +93,7 @@ def test_frozen_means_the_preprints_bank(settings):
 def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
     models = list(v1_table3.TABLE.models.values())
     report = v1_table3.build(settings, "demo", attacked("cifar10", models, "v1"))
-    assert list(report.metrics) == [
-        key for name in v1_table3.TABLE.models for key in (name, f"{name}_early_stopped")
-    ]
+    assert list(report.metrics) == [key for name in v1_table3.TABLE.models for key in (name, f"{name}_early_stopped")]
     assert report.metrics["aca_frozen_finetuned"] == {
         "clean": 39.0, "linf_pgd20": 30.0, "linf_deepfool": 31.0, "linf_autoattack": 32.0, "l1_pgd50": 33.0,
         "l2_pgd50_v1": 34.0,

@@ -64,16 +64,19 @@ def everything(made, save, tmp_path):
 def test_the_demo_table_to_the_letter(params, everything):
     report = table5.build(params, "demo", everything())
     assert report.markdown.startswith("> **demo**: scikit-learn digits stand in for CIFAR-10. It shows ")
-    assert "\n".join(lines(report.markdown, "Model")) == """\
+    assert (
+        "\n".join(lines(report.markdown, "Model"))
+        == """\
 | Model                                          |   Clean |  PGD20 | PGD20p | DeepFool | AA n=4 | L1-PGD | SLIDE | L2-PGD | C&W |
 |------------------------------------------------|--------:|-------:|-------:|---------:|-------:|-------:|------:|-------:|----:|
 | Standard (12 ep, b64)                          | **100** |      0 |    n/m |      n/m |      0 |    n/m |   n/m |    n/m | n/m |
 | - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |
 | TRADES (12 ep, b64)                            |      75 |   _38_ |    n/m |      n/m |   _50_ |    n/m |   n/m |    n/m | n/m |
-| - early-stopped twin                           |      50 |     50 |    n/m |      n/m |     75 |    n/m |   n/m |    n/m | n/m |
+| - early-stopped twin (epoch 9)                 |      50 |     50 |    n/m |      n/m |     75 |    n/m |   n/m |    n/m | n/m |
 | AMOC, AdEv probe (60 + 10 ep, b64 + b64)       |      62 |     25 |    n/m |      n/m |     25 |    n/m |   n/m |    n/m | n/m |
 | AMOC fine-tuned (60 + 12 ep TRADES, b64 + b64) |    _88_ | **62** |    n/m |      n/m | **75** |    n/m |   n/m |    n/m | n/m |
 | - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |"""
+    )
     assert "- PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
     assert "- AA: AutoAttack, Linf 0.15, version standard, 5000 queries of Square, the first 4 test " in report.markdown
 
@@ -165,7 +168,7 @@ def test_a_twin_that_is_the_row_above_image_for_image_says_why(params, everythin
     report = table5.build(params, "demo", everything(trades={"measurements": {"last": last, "early_stopped": twin}}))
     twins = [line for line in lines(report.markdown, "Model") if line.startswith("| - early-stopped twin")]
     assert [line.split("|")[1].rstrip() for line in twins] == [
-        f" - early-stopped twin{added}" for added in ("", note, "")
+        f" - early-stopped twin{added}" for added in ("", f" (epoch 9){note}", "")
     ]
     assert (f"- [1] {networks.SAME}\n" in report.markdown) == bool(note)
 
@@ -184,7 +187,10 @@ def diamonds(axes: Axes) -> list[float]:
 def test_the_picture_shows_the_numbers_of_the_table(params, everything):
     page, *panels = table5.build(params, "demo", everything()).draw().axes
     assert texts(page) == [
-        *(r"Accuracy (%) under $\ell_\infty$ attacks, $\varepsilon$ = 0.15", "demo: scikit-learn digits stand in for CIFAR-10"),
+        *(
+            r"Accuracy (%) under $\ell_\infty$ attacks, $\varepsilon$ = 0.15",
+            "demo: scikit-learn digits stand in for CIFAR-10",
+        ),
         *("Standard", "TRADES", "AMOC", "AdEv probe", "AMOC", "fine-tuned", INTERVAL),
     ]
     # the twin of TRADES is the only one that was measured
@@ -234,7 +240,7 @@ def test_published_and_difference_stand_below_each_number(params, everything):
     assert rows[at][:3] == ["TRADES (12 ep, b64)", "_75_", "_38_"]
     assert rows[at + 1][:5] == ["- published", "81.11", "51.89", "", "51.89"]
     assert rows[at + 2][:5] == ["- difference", "-6.11", "-14.39", "", ""]
-    assert rows[at + 3][0] == "- early-stopped twin"
+    assert rows[at + 3][0] == "- early-stopped twin (epoch 9)"
     assert rows[2][:2] == ["Standard (not measured)", "n/m"]
     assert rows[3][:2] == ["- published", "95.28"]
 

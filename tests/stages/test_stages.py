@@ -336,6 +336,14 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
     content = read_json(path)
     assert content["settings"] == settings("demo", "cifar10", name).plain()
     assert content["evaluate"] == params.evaluate.plain()
+    read = load_classifier if network else load_encoder
+    about = read((paths.classifier if network else paths.encoder)("demo", "cifar10", name))[1]
+    assert content["engine"] == about["engine"] == params.engine("demo", "cifar10", name).plain()
+    assert content["epoch"] == about["epoch"]
+    tuned = about.get("encoder")
+    assert content["encoder"] == (tuned and {key: tuned[key] for key in ("settings", "engine", "epoch")})
+    twin = load_classifier(paths.classifier("demo", "cifar10", name, twin=True))[1]["epoch"] if network else None
+    assert record.early_stopped_epoch == twin
     probes = {"evaluate": ["stdev", "adev"], "attack": [] if network else ["adev"]}[kind]
     assert content["recipes"] == {probe: params.recipe("demo", probe).plain() for probe in probes}
     others = {"standard": ["classify"], "acl": ["acl", "classify"], "amoc_half": ["amoc_cheaper", "classify"]}
