@@ -1,14 +1,28 @@
-from __future__ import annotations
+"""The evaluation's fingerprint moves with the behaviour, and not with the last digits.
 
-import json
+That the committed one is what the code computes is for `tests/stages/test_fingerprint.py`.
+"""
+
+from __future__ import annotations
 
 import pytest
 
+from amoc.engine.files import read_json
 from amoc.engine.rounding import rounded
 from amoc.evaluating import attacks, fingerprint, reduced, suite
 from amoc.settings import AutoAttack
+from stages import paths
+from tests.stages import tiny
 
 FOOLBOX = {name: attack for name, attack in fingerprint.SUITE.items() if not isinstance(attack, AutoAttack)}
+
+
+@pytest.fixture(scope="module")
+def before():
+    """With foolbox's attacks alone: the others take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "SUITE", FOOLBOX)
+        return rounded(fingerprint.fingerprint())
 
 
 def nearly(network):
@@ -20,8 +34,7 @@ def nearly(network):
 
 
 def test_tells_images_apart_and_does_not_hang_on_the_last_digits(monkeypatch):
-    numbers = rounded(fingerprint.fingerprint())
-    assert json.loads(json.dumps(numbers)) == numbers
+    numbers = read_json(tiny.ROOT / paths.fingerprint("evaluate"))
     assert set(numbers["found"]) == set(FOOLBOX)
     assert set(numbers["standing"]) == {"clean", "union", *fingerprint.SUITE}
     assert all(0 < sum(standing) < len(standing) for standing in numbers["standing"].values())
@@ -30,9 +43,9 @@ def test_tells_images_apart_and_does_not_hang_on_the_last_digits(monkeypatch):
     assert fingerprint.fingerprint()["standing"] == numbers["standing"]
 
 
-def test_changes_exactly_with_the_behaviour(monkeypatch):
-    monkeypatch.setattr(fingerprint, "SUITE", FOOLBOX)  # the others take seconds
-    build, before = attacks.build, rounded(fingerprint.fingerprint())
+def test_changes_exactly_with_the_behaviour(before, monkeypatch):
+    monkeypatch.setattr(fingerprint, "SUITE", FOOLBOX)
+    build = attacks.build
     assert rounded(fingerprint.fingerprint()) == before
     for name, value in {"quantile": 0.98, "random_start": False, "candidates": 2}.items():
 
@@ -53,9 +66,8 @@ def test_changes_exactly_with_the_behaviour(monkeypatch):
     ("place", "name", "value"),
     [(suite, "folded", lambda model, images: model), (reduced, "CLOSE", 0.5), (reduced, "CLOSE", 0.0)],
 )
-def test_changes_with_what_a_search_computes_with(place, name, value, monkeypatch):
+def test_changes_with_what_a_search_computes_with(place, name, value, before, monkeypatch):
     monkeypatch.setattr(fingerprint, "SUITE", FOOLBOX)
-    before = rounded(fingerprint.fingerprint())
     monkeypatch.setattr(place, name, value)
     assert rounded(fingerprint.fingerprint()) != before
 

@@ -8,14 +8,16 @@ from math import isfinite
 import pytest
 import torch
 
+from amoc.engine.files import read_json
 from amoc.engine.rounding import rounded
 from amoc.pretraining import acl, acl_fingerprint, loop
 from amoc.pretraining.forms import FORMS
+from stages import paths
+from tests.stages import tiny
 
 
-def test_is_plain_and_finite_and_tells_forms_and_switches_apart():
-    numbers = rounded(acl_fingerprint.fingerprint())
-    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+def test_is_finite_and_tells_forms_and_switches_apart():
+    numbers = read_json(tiny.ROOT / paths.fingerprint("acl"))
     runs = [*numbers["forms"].values(), *numbers["switches"]]
     assert numbers["forms"].keys() == FORMS.keys()
     assert len({json.dumps(run) for run in runs}) == len(runs)
@@ -26,8 +28,12 @@ def run() -> dict:
     return rounded(acl_fingerprint.train(acl_fingerprint.settings("ds", epochs=2)))
 
 
-def test_is_the_same_each_time():
-    before = run()
+@pytest.fixture(scope="module")
+def before() -> dict:
+    return run()
+
+
+def test_is_the_same_each_time(before):
     torch.rand(3)  # moves the global generator
     assert run() == before
 
@@ -41,7 +47,6 @@ def test_is_the_same_each_time():
         (loop, "lars", lambda network, options: torch.optim.SGD(network.parameters(), options.lr, options.momentum)),
     ],
 )
-def test_moves_with_the_behaviour(place, name, change, monkeypatch):
-    before = run()
+def test_moves_with_the_behaviour(place, name, change, before, monkeypatch):
     monkeypatch.setattr(place, name, change)
     assert run() != before
