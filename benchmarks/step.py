@@ -16,7 +16,7 @@ import torch
 import typer
 from torch.utils.data import DataLoader
 
-from amoc.engine.device import describe, device
+from amoc.engine.device import captures, compiles, describe, device
 from amoc.engine.progress import say
 from amoc.params import PROFILES, Params
 from amoc.settings import Engine, Pretraining
@@ -99,7 +99,8 @@ def benchmark(
     ours = Workload(settings, pixels, chosen, precision)
     flops = count(ours)  # of the step as it is written: compiled code would hide some of it from the counter
     warm_up(ours)
-    eager = [seconds_per_call(ours, steps) for _ in range(blocks)] if engine.compile and chosen.type == "cuda" else []
+    faster = compiles(chosen, engine) or captures(chosen, engine)
+    eager = [seconds_per_call(ours, steps) for _ in range(blocks)] if faster else []
     if ours.compile(engine):
         warm_up(ours)
     warm_up(ours.augment)
@@ -206,6 +207,10 @@ def asked_for(precision: str, chosen: torch.device) -> Precision:
 
 
 ProfileOption = Annotated[Literal[PROFILES], typer.Option(help="Of which the settings are.")]
+CompileOption = Annotated[
+    Literal["profile", "encoders", "step", "nothing"],
+    typer.Option(help="What to compile; profile: what its engine says. On a CPU, encoders need a C++ compiler."),
+]
 PrecisionOption = Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: the device's fastest.")]
 
 
@@ -213,6 +218,7 @@ def main(
     profile: ProfileOption = "paper",
     batch_size: Annotated[int | None, typer.Option(min=2, help="Default: the profile's on a GPU, 64 on a CPU.")] = None,
     precision: PrecisionOption = "auto",
+    compile: CompileOption = "profile",
     blocks: Annotated[int, typer.Option(min=1, help="Measurements, ours and the reference's in turn.")] = 7,
     steps: Annotated[int | None, typer.Option(min=1, help="In a block. Default: 20 on a GPU, 1 on a CPU.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Of the reference. Default: one per core.")] = None,
@@ -222,6 +228,8 @@ def main(
     settings, engine = params.pretraining(profile, "cifar10", "amoc"), params.engine(profile)
     chosen = device(engine)
     settings = at_batch_size(settings, batch_size, chosen)
+    if compile != "profile":
+        engine = engine.model_copy(update={"compile": False if compile == "nothing" else compile})
     result = benchmark(
         settings, engine, asked_for(precision, chosen), blocks=blocks, steps=steps or STEPS[chosen.type],
         workers=cores() if workers is None else workers,

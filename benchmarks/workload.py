@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from amoc.augment import RandomViews
 from amoc.engine.batches import batches
 from amoc.engine.capture import Captured
-from amoc.engine.device import captures, compile_in_place
+from amoc.engine.device import captures, compile_in_place, compiles
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.loop import build_method, build_optimizer, build_step, two_views
 from amoc.pretraining.schedule import warmup_cosine
@@ -76,7 +76,7 @@ class Workload:
         compile_in_place(self.device, engine, self.views, *self.method.encoders)
         if capture := captures(self.device, engine):
             self._build(capture)
-        return capture or any(network._compiled_call_impl is not None for network in self.method.encoders)
+        return capture or compiles(self.device, engine)
 
     def __call__(self) -> tuple[Tensor, ...]:
         batch, epoch, step = next(self._places)

@@ -65,7 +65,7 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     Raises:
         Refusal: it is to be done on a CPU, and there is no C++ compiler.
     """
-    if not (engine.compile == "encoders" or (engine.compile is True and device.type == "cuda")):
+    if not compiles(device, engine):
         return
     if not has_compiler(device):
         raise Refusal(
@@ -76,6 +76,11 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     for module in modules:
         module.compile(fullgraph=True, dynamic=False)
+
+
+def compiles(device: torch.device, engine: Engine) -> bool:
+    """Whether encoders and views are compiled: on a CPU only if that is asked for by name."""
+    return engine.compile == "encoders" or (engine.compile is True and device.type == "cuda")
 
 
 def has_compiler(device: torch.device) -> bool:

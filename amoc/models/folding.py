@@ -26,17 +26,16 @@ def norms_folded(name: Branch, *encoders: Encoder) -> Iterator[None]:
     """Within the scope encoders in eval mode compute the same through one branch with fewer operations.
 
     For input gradients while the weights stay: none reaches weights or norms. The convolutions have other weights until
-    the scope ends, also by an exception; the optimiser's are not touched. An encoder in train mode is left as it is,
-    because its norms take the statistics of the batch, and a compiled one, because the compiler fuses them with what
-    follows.
+    the scope ends, also by an exception; the optimiser's are not touched.
+
+    Args:
+        name: the branch whose norms are folded; the other cannot be used within the scope.
+        encoders: those in train mode are left as they are, because their norms take the statistics of the batch.
 
     Raises:
         ValueError: norms are folded already, or a norm has no convolution of its own before it.
     """
-    pairs = [
-        pair for encoder in encoders if not encoder.training and encoder._compiled_call_impl is None
-        for pair in _followed(encoder)
-    ]  # fmt: skip
+    pairs = [pair for encoder in encoders if not encoder.training for pair in _followed(encoder)]
     if len({convolution for convolution, _ in pairs}) < len(pairs) or any(dual.folded for _, dual in pairs):
         raise ValueError("these norms cannot be folded: they are so already, or are not alone behind a convolution")
     before = [(convolution.weight, convolution.bias) for convolution, _ in pairs]

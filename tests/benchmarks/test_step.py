@@ -72,20 +72,26 @@ def test_a_run_measures_everything(small, engine, precision, capsys):
     assert "block 2 of 2" in capsys.readouterr().out
 
 
-def test_command_ends_with_a_line_of_json(result, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("compile", "used"), [("profile", True), ("encoders", "encoders"), ("step", "step"), ("nothing", False)]
+)
+def test_command_ends_with_a_line_of_json(compile, used, result, monkeypatch, capsys):
     asked = {}
 
     def benchmark(settings, engine, precision, **options):
-        asked.update(options, settings=settings, precision=precision)
+        asked.update(options, settings=settings, engine=engine, precision=precision)
         return result
 
     monkeypatch.setattr(step, "benchmark", benchmark)
-    step.main(profile="paper", batch_size=None, precision="float32", blocks=3, steps=None, workers=None)
+    step.main(
+        profile="paper", batch_size=None, precision="float32", compile=compile, blocks=3, steps=None, workers=None
+    )  # fmt: skip
     *_, last = capsys.readouterr().out.splitlines()
     assert list(json.loads(last)) == KEYS
     settings = asked["settings"]
     assert (settings.variant, settings.model.width) == ("aca", 64)
     assert (settings.bank_length, settings.attack.steps) == (32768, 5)
+    assert asked["engine"].compile == used
     assert asked["precision"] == "float32" and asked["blocks"] == 3 and asked["workers"] >= 1
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._dynamo
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from amoc.models.encoder import Encoder
 from amoc.models.folding import norms_folded
@@ -119,8 +121,20 @@ def test_in_train_mode_nothing_is_folded(generator):
         assert all(norm.folded is None for norm in network.modules() if isinstance(norm, DualBatchNorm2d))
 
 
-def test_what_the_compiler_fuses_is_left_to_it(generator, monkeypatch):
-    network = encoder("resnet18", 4, generator)
-    monkeypatch.setattr(network, "_compiled_call_impl", network._call_impl)
-    with norms_folded("adv", network):
-        assert all(norm.folded is None for norm in network.modules() if isinstance(norm, DualBatchNorm2d))
+def test_a_compiled_encoder_is_compiled_for_it_once_whatever_the_weights(generator):
+    torch._dynamo.reset()
+    network, counter = encoder("resnet18", 4, generator).double(), CompileCounter()
+    network.compile(backend=counter, fullgraph=True, dynamic=False)
+    images = torch.rand(2, 3, 8, 8, generator=generator, dtype=torch.float64)
+    for _ in range(3):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.1)
+        with frozen(network):
+            expected = features_and_gradient(network, images, "adv")
+            with norms_folded("adv", network):
+                given = features_and_gradient(network, images, "adv")
+        for one, other in zip(given, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * other.abs().max().item())
+        assert counter.frame_count == 2
+    torch._dynamo.reset()
