@@ -168,7 +168,7 @@ def override_is_accepted(override: str) -> None:
 def stage(module: str, arguments: list[str], targets: set[str]) -> None:
     import typer
 
-    assert module.startswith("stages.")
+    assert module.startswith(("stages.", "benchmarks."))
     app = typer.Typer()
     app.command()(import_module(module).main)
     given = typer.main.get_command(app).make_context(module, arguments).params  # raises UsageError; runs nothing
