@@ -25,6 +25,7 @@ AnywayOption = Annotated[
     bool, typer.Option("--anyway", envvar="AMOC_ANYWAY", help="Start even if it would take too long on a CPU.")
 ]
 
+OUT_OF_MEMORY = ("CUDA out of memory", "can't allocate memory")  # as PyTorch says it, in a RuntimeError
 MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
 
 
@@ -42,7 +43,9 @@ def run(main: Callable[..., None]) -> None:
         _leave(MENDABLE, str(refusal))
     except Interrupted as interrupted:
         _leave(128 + interrupted.signal, "interrupted, state is saved; the same command goes on from here")
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
+            raise
         _leave(MENDABLE, "out of memory: free some, or choose a smaller profile")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -110,7 +110,7 @@ def main(
         result = record(top, about["status"], measured, protocols=protocols, pretrained_on=source)
         write_json(where / paths.result("evaluate", profile, target, key), result)
         write_json(where / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
-        for checkpoint in checkpoints:
+        for checkpoint in reversed(checkpoints):  # what was attacked never outlives the training of it
             checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")

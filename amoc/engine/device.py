@@ -63,14 +63,16 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     ours is an error.
 
     Raises:
-        Refusal: it is to be done on a CPU, and there is no C++ compiler.
+        Refusal: there is no compiler for it: of C++ for a CPU, of C for a GPU.
     """
     if not compiles(device, engine):
         return
     if not has_compiler(device):
+        language, variable = ("C++", "CXX") if device.type == "cpu" else ("C", "CC")
         raise Refusal(
-            "profiles.<p>.engine.compile is encoders, which needs a C++ compiler on a CPU, and there is no "
-            f"{_compiler()}; install one, name it in CXX, or set compile to false"
+            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, which needs a {language} compiler here, "
+            f"and there is no {' nor '.join(_compilers(device))}; "
+            f"install one, name it in {variable}, or set compile to false"
         )
     torch._dynamo.config.recompile_limit = COMPILED_AT_MOST
     torch._dynamo.config.fail_on_recompile_limit_hit = True
@@ -84,12 +86,15 @@ def compiles(device: torch.device, engine: Engine) -> bool:
 
 
 def has_compiler(device: torch.device) -> bool:
-    """Whether torch.compile has what it needs: on a CPU a C++ compiler."""
-    return device.type != "cpu" or shutil.which(_compiler()) is not None
+    """Whether torch.compile has what it needs: on a CPU a C++ compiler, on a GPU one of C for Triton's stubs."""
+    return any(shutil.which(name) for name in _compilers(device))
 
 
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")  # which PyTorch calls
+def _compilers(device: torch.device) -> list[str]:
+    """Which PyTorch and Triton call."""
+    if device.type == "cpu":
+        return [os.environ.get("CXX", "g++")]
+    return [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
 
 
 def captures(device: torch.device, engine: Engine) -> bool:

@@ -15,7 +15,8 @@ from amoc.refusal import Refusal
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replace the file at `path` by `content` (text as UTF-8) in one step; missing parent folders are made.
 
-    When this returns, the content is on the disk. When it raises or is killed, the old file is untouched.
+    When this returns, the content is on the disk. When it raises or is killed, the file is the old one or the new one,
+    whole.
 
     Raises:
         Refusal: the disk is full, or the file cannot be written for another reason of the system's.

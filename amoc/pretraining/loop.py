@@ -129,7 +129,8 @@ def pretrain(
     Args:
         method: of `build_method`; is moved to the device.
         images, labels: uint8 (N, H, W, 3) and int64 (N,); labels only serve the neighbour accuracy of the curve.
-        precision: of the forward passes, float32 or bfloat16; weights, banks and losses are in float32.
+        precision: of the passes through the networks, and of the matrix products of the loss's backward, float32 or
+            bfloat16; weights, banks and losses are in float32.
         checkpoint: where to save; None for nowhere.
         stop: looked at before each step; a request is followed by a save.
         views: those of the settings, compiled; None for them as they are.

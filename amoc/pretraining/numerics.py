@@ -128,8 +128,8 @@ def _given(method: Method, state: dict[str, Tensor], batch: Batch, precision: st
     sides = [{"clean": side, "adv": (side + shift).clamp(0, 1)} for side in (queries, keys)]
     with autocast(queries.device, precision):
         losses = method.losses(*sides)
-    total = losses[0].total if isinstance(method, AMOC) else losses[0]
-    total.backward()
+        total = losses[0].total if isinstance(method, AMOC) else losses[0]
+        total.backward()  # here, as in training: the products of the loss's backward are in the precision too
     gradients = [parameter.grad.flatten() for parameter in method.trained.parameters() if parameter.grad is not None]
     return total.item(), torch.cat(gradients).double()
 

@@ -131,6 +131,7 @@ CUDA = torch.device("cuda")
 def test_what_is_compiled_where(monkeypatch, asked, where, compiles, records):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    monkeypatch.setattr("amoc.engine.device.has_compiler", lambda where: True)
     one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     with torch._dynamo.config.patch(recompile_limit=8, fail_on_recompile_limit_hit=False):
         compile_in_place(where, engine(compile=asked), one, other)
@@ -141,11 +142,21 @@ def test_what_is_compiled_where(monkeypatch, asked, where, compiles, records):
     assert captures(where, engine(compile=asked)) == records
 
 
-def test_a_missing_compiler_is_refused(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
+@pytest.mark.parametrize(
+    ("where", "asked", "variables", "sentence"),
+    [
+        (CPU, "encoders", {"CXX": "no-such"}, r"compile is encoders, .* C\+\+ .* no no-such; .* name it in CXX"),
+        (CUDA, True, {"CC": "no-such"}, "compile is true, which needs a C compiler .* no no-such; .* name it in CC"),
+        (CUDA, "encoders", {"PATH": ""}, "compile is encoders, which needs a C compiler .* no gcc nor clang; install"),
+    ],
+)
+def test_a_missing_compiler_is_refused(where, asked, variables, sentence, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
     module = torch.nn.Linear(2, 2)
-    with pytest.raises(Refusal, match=r"engine\.compile is encoders, .* there is no no-such-compiler; install one"):
-        compile_in_place(CPU, engine(compile="encoders"), module)
+    with pytest.raises(Refusal, match=sentence):
+        compile_in_place(where, engine(compile=asked), module)
     assert module._compiled_call_impl is None
 
 

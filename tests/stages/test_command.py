@@ -46,6 +46,12 @@ def main(profile: command.ProfileArgument, dataset: command.DatasetArgument, run
         raise KeyboardInterrupt
     if run == "memory":
         bytearray(1 << 62)
+    if run == "tensors":
+        import torch
+
+        torch.empty(1 << 50)
+    if run == "runtime":
+        raise RuntimeError("shapes do not match")
     if run == "disk":
         with open("/dev/full", "w") as full:
             full.write("x")
@@ -77,6 +83,7 @@ def rehearse(tmp_path):
         ("refusal", 2, "params.yaml: lambda is 2, allowed is 0 to 1"),
         ("stop", 128 + 15, "interrupted, state is saved; the same command goes on from here"),
         ("memory", 2, "out of memory: free some, or choose a smaller profile"),
+        ("tensors", 2, "out of memory: free some, or choose a smaller profile"),
         ("disk", 2, "no space left on the disk for the output: free some and start again"),
     ],
 )
@@ -87,7 +94,12 @@ def test_an_ending_that_is_no_bug_is_one_sentence(rehearse, run, status, sentenc
 
 
 @pytest.mark.parametrize(
-    ("run", "error"), [("bug", "KeyError: 'bug'"), ("file", "No such file or directory: 'nowhere/nothing'")]
+    ("run", "error"),
+    [
+        ("bug", "KeyError: 'bug'"),
+        ("runtime", "RuntimeError: shapes do not match"),
+        ("file", "No such file or directory: 'nowhere/nothing'"),
+    ],
 )
 def test_a_bug_keeps_its_traceback(rehearse, run, error):
     result = rehearse("demo", "cifar10", run)
