@@ -140,7 +140,7 @@ class Params:
                     self.classifying(profile, dataset, name)
             for suite in {**dict.fromkeys(_SUITES), **self._section("suites")}:
                 self.suite(profile, suite)
-            for name in self._names("protocols"):
+            for name in self.protocol_lists:
                 if name == PROBES:
                     raise self._refusal("a name in protocols", name, "any but this: the key probes has those")
                 self.protocols(profile, name)
@@ -184,6 +184,16 @@ class Params:
     def attacked_probe(self) -> str:
         """The linear protocol under which an encoder itself is attacked with the suite of Table 5."""
         return self._one_of(self.raw["attacked_probe"], self.probes, "attacked_probe")
+
+    @property
+    def suites(self) -> list[str]:
+        """Names of the suites of attacks."""
+        return self._names("suites")
+
+    @property
+    def protocol_lists(self) -> list[str]:
+        """Names of the lists of protocols besides the probes."""
+        return self._names("protocols")
 
     def protocols(self, profile: str, name: str) -> tuple[dict[str, Recipe], dict[str, Attack]]:
         """Ways to judge an encoder, by name, in order, and what attacks the networks that they give.

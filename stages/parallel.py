@@ -18,6 +18,7 @@ from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import command
 from stages.pipeline import Pending, pending
+from stages.settings import foreseen
 
 
 def main(
@@ -30,8 +31,10 @@ def main(
 
     For stages of one thread, as the demo's are: two of them share two cores better than two threads of one.
     """
-    profile, before = Params.load().profile, None
-    while stages := pending(targets or (), profile, restore=True):  # again: what a stage writes may make others run
+    params, before = Params.load(), None
+    known = foreseen(params, params.profile)
+    # again and again: what a stage writes may make others run
+    while stages := pending(targets or (), params.profile, known, restore=True):
         names = [stage.name for stage in stages]
         if names == before:
             raise Refusal(f"DVC has run {', '.join(names)} and still finds them out of date: see `dvc status`")

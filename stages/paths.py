@@ -57,6 +57,12 @@ def sheet(profile: str, dataset: str) -> Path:
     return Path("results", profile, dataset, "sheet", "corruptions.json")
 
 
+def settings(profile: str, *keys: str) -> Path:
+    """What a long stage uses, resolved, such as ("cifar10", "amoc") or ("suites", "table5"); no keys: the folder."""
+    folder = Path("results", profile, "settings")
+    return Path(folder, *keys).with_suffix(".json") if keys else folder
+
+
 def fingerprint(name: str) -> Path:
     """What a behaviour computes on formula-made inputs."""
     return Path("results", "fingerprints", f"{name}.json")

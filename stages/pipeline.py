@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from amoc.refusal import Refusal
 FILE = "dvc.yaml"
 CODE = "code"
 CACHED = "cached"
+SETTINGS = "settings"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Pending:
     after: frozenset[str] = frozenset()
 
 
-def pending(targets: Collection[str], profile: str, restore: bool = False) -> list[Pending]:
+def pending(
+    targets: Collection[str], profile: str, foreseen: Mapping[Path, str] | None = None, restore: bool = False
+) -> list[Pending]:  # fmt: skip
     """The stages that `dvc repro` with these targets would run, those first that others need.
 
     A stage of which only code changed is taken to write what it wrote before; those that need it are then left out.
@@ -48,6 +51,8 @@ def pending(targets: Collection[str], profile: str, restore: bool = False) -> li
     Args:
         targets: stages or groups of stages of dvc.yaml; none means all.
         profile: in place of params.yaml's.
+        foreseen: of files that a stage is going to write, below the project's root, what their md5 will be: those that
+            need one of them are judged by that, and not by the file that is there.
         restore: whether to list, as "cached", also the stages that will not run because DVC has their outputs in its
             cache, and only puts them back.
 
@@ -64,7 +69,9 @@ def pending(targets: Collection[str], profile: str, restore: bool = False) -> li
             needed = wanted.union(*(nx.descendants(graph, stage) for stage in wanted))
             place = {stage: number for number, stage in enumerate(stages)}
             order = nx.lexicographical_topological_sort(graph.subgraph(needed).reverse(), key=place.__getitem__)
-            return _stale(list(order), graph, Path(repo.root_dir), restore)
+            root = Path(repo.root_dir)
+            files = {str(root / path): md5 for path, md5 in (foreseen or {}).items()}
+            return _stale(list(order), graph, root, files, restore)
     except DvcException as error:
         raise Refusal(f"DVC says: {str(error).partition(chr(10))[0]}") from None
 
@@ -80,14 +87,17 @@ def _wanted(stages: Iterable[PipelineStage], targets: Collection[str]) -> set[Pi
     return set().union(*(names[target] for target in targets or groups))
 
 
-def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path, restore: bool) -> list[Pending]:
+def _stale(
+    order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path, foreseen: Mapping[str, str], restore: bool
+) -> list[Pending]:  # fmt: skip
     """Of stages in the order in which they run, those that would; to restore: and those that would be put back."""
-    makers = {out.fs_path: stage for stage in graph for out in stage.outs}
+    made = {out.fs_path for stage in graph for out in stage.outs}
+    known = {str(folder) for path in foreseen for folder in Path(path).parents}
     found, anew = [], set()  # the stages that will write something else
     for stage in order:
         if stage.frozen:
             continue
-        why = _why(stage, makers)
+        why = _why(stage, made, foreseen)
         if anew.intersection(graph.successors(stage)) and "never ran" not in why:
             why = (*why, "follows")
         if not why and restore and any(out.status() for out in stage.outs):
@@ -96,23 +106,25 @@ def _stale(order: Iterable[PipelineStage], graph: nx.DiGraph, root: Path, restor
             outputs = tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs)
             after = {before.name for before in nx.descendants(graph, stage)} & {other.name for other in found}
             found.append(Pending(stage.name, stage.cmd, why, outputs, frozenset(after)))
-            if why not in ((CODE,), (CACHED,)):
+            if why not in ((CODE,), (CACHED,)) and not any(out.fs_path in known for out in stage.outs):
                 anew.add(stage)
     return found
 
 
-def _why(stage: PipelineStage, makers: Mapping[str, PipelineStage]) -> tuple[str, ...]:
+def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> tuple[str, ...]:
     """What is not as dvc.lock says, of the stage itself."""
     if not any(out.hash_info for out in stage.outs):
         return ("never ran",)
     changes = ["command"] if stage.changed_stage() else []
     for dependency in stage.deps:
-        if not (status := dependency.status()):
+        path = dependency.fs_path
+        if path in foreseen:
+            changes += [SETTINGS] if foreseen[path] != dependency.hash_info.value else []
+        elif not (status := dependency.status()):
             continue
-        made = dependency.fs_path in makers
-        if isinstance(dependency, ParamsDependency):
-            changes.append("settings")
-        elif not made:
+        elif isinstance(dependency, ParamsDependency):
+            changes.append(SETTINGS)
+        elif made.isdisjoint((path, *map(str, Path(path).parents))):
             changes.append(CODE)
         elif "deleted" not in status.values():  # what is missing, the stage that makes it brings back
             changes.append("inputs")

@@ -18,6 +18,7 @@ from amoc.reporting.tables import Cell, Column, Row, Table, to_markdown
 from stages import command
 from stages.estimate import Precision, Work, ours, size, sizes, work
 from stages.pipeline import CODE, Pending, pending
+from stages.settings import foreseen
 
 BATCH = {"cpu": 64, "cuda": 256}  # images in the passes that are timed: enough to keep the device busy
 MEGABYTE = 10**6
@@ -33,7 +34,7 @@ def main(
     """List the stages that are not up to date, in the order in which they would run, with time and disk. Runs none."""
     params = Params.load()
     profile = profile or params.profile
-    stages = pending(targets or (), profile)
+    stages = pending(targets or (), profile, foreseen(params, profile))
     what = f"{' '.join(targets or ['everything'])} in the profile {profile}"
     if not stages:
         print(f"{what}: nothing would run")

@@ -48,8 +48,8 @@ from amoc.reporting import (
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.titles import GROUPS, TITLES
-from amoc.settings import METHODS, lineage
-from stages import fingerprint
+from amoc.settings import METHODS
+from stages import fingerprint, paths, settings
 from tests import shipped
 from tests.import_closure import closure
 from tests.stages import tiny
@@ -60,6 +60,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = "requirements.txt"  # code too, of others
 CODE = {  # the code that stages other than fingerprints depend on
+    "settings": closure("stages.settings"),
     "data": {"amoc/datasets.py"},
     "reports/table7": {"amoc/reporting", "stages/report.py", "amoc/pretraining/variants.py"},
     "numerics": {"amoc/pretraining/numerics.py"},
@@ -100,7 +101,8 @@ class Graph:
         found, waiting = set(), [f"{report}@{self.profile}" for report in reports]
         while waiting:
             found.add(name := waiting.pop())
-            waiting += {made[path] for path in self.files(self.stages[name]) if path in made} - found
+            needed = set().union(*map(places, self.files(self.stages[name])))
+            waiting += {made[place] for place in needed & made.keys()} - found
         return found
 
     def _path(self, path: str) -> str:
@@ -108,6 +110,11 @@ class Graph:
 
     def _reports(self) -> set[str]:
         return {name.partition("@")[0] for name in self.stages if name.startswith("reports/")}
+
+
+def places(path: str) -> set[str]:
+    """A file, and the folders that it lies in: a stage may write a whole folder."""
+    return {path, *map(str, Path(path).parents)}
 
 
 def tracked(stage: PipelineStage) -> set[str]:
@@ -156,7 +163,7 @@ def test_every_dependency_is_code_or_made_by_a_stage(graph):
     made = set().union(*(graph.outs(stage) for stage in graph.stages.values()))
     for stage in graph.stages.values():
         for path in graph.files(stage):
-            assert (ROOT / path).exists() if is_code(path) else path in made, f"{stage.name} needs {path}"
+            assert (ROOT / path).exists() if is_code(path) else places(path) & made, f"{stage.name} needs {path}"
 
 
 def test_every_encoder_is_evaluated_and_every_network_attacked(graph):
@@ -178,13 +185,10 @@ def test_every_encoder_depends_on_its_own_method_and_on_no_other(graph):
         for method in METHODS:
             fingerprinted = f"results/fingerprints/{method}.json" in graph.files(stage)
             assert fingerprinted == (method == own["method"]), stage.name
-            mine = method in lineage(own["method"])  # what it extends sets its settings too
-            sections = {f"pretrain.{method}", f"profiles.{graph.profile}.pretrain.{method}"}
-            assert sections & tracked(stage) == (sections if mine else set()), stage.name
 
 
-def test_every_network_depends_on_its_own_encoder_and_recipe(graph):
-    """dvc.yaml writes them out, params.yaml decides; a recipe that extends another depends on that one too."""
+def test_every_network_depends_on_its_own_encoder(graph):
+    """dvc.yaml writes it out, params.yaml decides."""
     raw = shipped.settings()
     makers = {out: stage for stage in graph.stages.values() for out in graph.outs(stage)}
     for dataset, name, own in [(d, *item) for d in DATASETS for item in raw["classifiers"][d].items()]:
@@ -193,15 +197,42 @@ def test_every_network_depends_on_its_own_encoder_and_recipe(graph):
         assert stage, f"dvc.yaml has no stage that makes the network {name} of params.yaml"
         needed = {f"{folder}/{own['encoder']}.safetensors"} if own["encoder"] else set()
         assert {path for path in graph.files(stage) if path.startswith("models/")} == needed, stage.name
-        for recipe in extended(raw["recipes"], own["recipe"]):
-            sections = {f"recipes.{recipe}", f"profiles.{graph.profile}.recipes.{recipe}"}
-            assert sections <= tracked(stage), stage.name
 
 
-def extended(recipes: dict[str, Any], name: str) -> list[str]:
-    """A recipe, and all that it extends."""
-    before = recipes[name].get("extends")
-    return [name, *(extended(recipes, before) if before else ())]
+def settings_files(graph: Graph, stage: PipelineStage) -> set[str]:
+    """Which files of resolved settings are those of a stage's command, below results/<profile>/settings."""
+    _, _, module, *arguments = stage.cmd.split()
+    app = typer.Typer(add_completion=False)
+    app.command()(import_module(module).main)
+    given = typer.main.get_command(app).make_context(module, arguments).params
+    own = f"{given.get('dataset')}/{given.get('run', given.get('model'))}"
+    encoder = given.get("model") in shipped.params().runs(given.get("dataset", "cifar10"))
+    match module.removeprefix("stages."):
+        case "data":
+            return {"data"}
+        case "pretrain" | "numerics" | "classify":
+            return {own}
+        case "evaluate":
+            return {own, f"protocols/{given['protocols']}"}
+        case "embed":
+            return {own, "embedding"}
+        case "attack":
+            return {f"suites/{given['suite']}", "attacked_probe" if encoder else "suites/early_stopped"}
+        case "corrupt":
+            return {"engine", "evaluate"}
+        case "sheet":
+            return {"evaluate"}
+    return set()
+
+
+def test_a_stage_depends_on_the_settings_of_what_its_command_names(graph):
+    """That these are all that it reads, and nothing else, tests/stages/test_stages.py finds out by running it."""
+    folder = paths.settings(graph.profile)
+    written = {str(path) for path, _ in settings.resolved(shipped.params(), graph.profile)}
+    for stage in graph.stages.values():
+        needed = {path for path in graph.files(stage) if Path(path).is_relative_to(folder)}
+        assert needed == {str(folder / f"{name}.json") for name in settings_files(graph, stage)}, stage.name
+        assert needed <= written
 
 
 @pytest.mark.parametrize("behaviour", fingerprint.BEHAVIOURS)
@@ -350,13 +381,6 @@ def test_what_is_committed_is_not_in_the_cache(graph):
             assert out.use_cache == out.def_path.startswith(("data/", "models/")), out.def_path
 
 
-def test_what_attacks_depends_on_what_the_profile_changes_of_attacks(graph):
-    attacking = {name: stage for name, stage in graph.stages.items() if name.startswith(("evaluate", "attack"))}
-    assert len(attacking) > 10
-    for name, stage in attacking.items():
-        assert f"profiles.{graph.profile}.attacks" in tracked(stage), name
-
-
 def test_every_setting_of_the_profile_is_tracked(graph):
     keys = set().union(*(tracked(stage) for stage in graph.stages.values()))
     raw = shipped.settings()
@@ -447,10 +471,15 @@ def stages_to_run(folder: Path) -> set[str]:
 
 
 def recorded(project: Path) -> dict[str, str]:
-    """The files that dvc.lock records as outputs, with their md5."""
+    """The files that dvc.lock records as outputs, with their md5; of a folder of settings, as they should be."""
     lock = project / "dvc.lock"
     stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    params = Params.load(project / "params.yaml")
+    for profile in PROFILES:
+        if outs.pop(str(paths.settings(profile)), None):
+            outs |= {str(path): md5 for path, md5 in settings.foreseen(params, profile).items()}
+    return outs
 
 
 def disagreements(project: Path, committed: set[str]) -> list[str]:
@@ -474,9 +503,9 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             profile, dataset, kind, key = match.groups()
             radii = params.suite(profile, "radii") if kind == "radii" else {}
             result = read_json(project / name)
-            settings = params.classifying if key in params.networks(dataset) else params.pretraining
+            own = params.classifying if key in params.networks(dataset) else params.pretraining
             origin = result.get("pretrained_on", dataset)
-            hold(name, "settings", result["settings"], settings(profile, origin, key).plain())
+            hold(name, "settings", result["settings"], own(profile, origin, key).plain())
             hold(name, "evaluate", result["evaluate"], params.evaluate.plain())
             for behaviour, found in result["fingerprints"].items():
                 hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
@@ -513,7 +542,7 @@ def test_what_is_recorded_of_the_demo_is_whole(graph):
     """The reports of RECORDED, and all that they are made from."""
     stages = graph.needs(*(f"reports/{name}" for name in RECORDED))
     small = {out for name in stages for out in graph.outs(graph.stages[name]) if out.startswith(SMALL)}
-    assert small - recorded(ROOT).keys() == set()
+    assert small - set().union(*map(places, recorded(ROOT))) == set()
 
 
 @pytest.fixture
@@ -561,8 +590,8 @@ def test_a_result_of_other_settings_is_found(consistent, leaf, value, sentence):
 def test_features_of_other_settings_are_found(consistent, leaf, value, sentence):
     params, name = Params.load(consistent / "params.yaml"), "results/demo/cifar10/embed/amoc.json"
     (consistent / "results/demo/cifar10/evaluate/amoc.json").unlink()
-    settings, fingerprints = params.pretraining("demo", "cifar10", "amoc").plain(), {"amoc": "0" * 32}
-    result = {"settings": settings, "embedding": params.embedding.plain(), "fingerprints": fingerprints}
+    own, fingerprints = params.pretraining("demo", "cifar10", "amoc").plain(), {"amoc": "0" * 32}
+    result = {"settings": own, "embedding": params.embedding.plain(), "fingerprints": fingerprints}
     write_json(consistent / name, result)
     lock = {"stages": {"embed": {"outs": [{"path": name, "md5": digest(consistent / name)}]}}}
     write_json(consistent / "dvc.lock", lock)

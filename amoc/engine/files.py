@@ -54,17 +54,22 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, atomically: sorted keys, indent 1, a newline at the end; equal values give equal bytes.
+    """Write `value` as JSON, atomically; equal values give equal bytes.
 
     Raises:
         ValueError: `value` holds NaN or an infinity, which JSON cannot say; nothing is written.
         Refusal: see `write_atomically`.
     """
     try:
-        text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
+        text = as_json(value)
     except ValueError as error:
         raise ValueError(f"{path} cannot be written as JSON: {error}") from error
-    write_atomically(path, text + "\n")
+    write_atomically(path, text)
+
+
+def as_json(value: Any) -> str:
+    """JSON with sorted keys, indent 1 and a newline at the end. Raises ValueError for NaN or an infinity."""
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:

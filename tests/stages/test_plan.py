@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -158,6 +159,38 @@ def test_a_changed_input_is_seen(pipeline):
     assert reasons("reports/table") == {"train@demo-one": ("inputs",), "reports/table@demo": ("follows",)}
 
 
+RESOLVED = """
+stages:
+  settings:
+    cmd: mkdir settings && grep one params.yaml > settings/one.txt && grep two params.yaml > settings/two.txt
+    params: [one, two]
+    outs: [settings: {cache: false}]
+  train:
+    matrix: {run: [one, two]}
+    cmd: cp settings/${item.run}.txt ${item.run}.txt
+    deps: ["settings/${item.run}.txt"]
+    outs: ["${item.run}.txt"]
+  reports/table:
+    cmd: cat one.txt two.txt > table.txt
+    deps: [one.txt, two.txt]
+    outs: [table.txt: {cache: false}]
+"""
+
+
+def test_what_a_stage_is_going_to_write_decides_who_follows(pipeline):
+    """Settings that are not resolved yet: params.yaml has changed, the file that comes of it has not."""
+    Path("dvc.yaml").write_text(RESOLVED)
+    reproduced()
+    Path("params.yaml").write_text("profile: demo\none: 2\ntwo: 1\n")
+    md5 = {name: hashlib.md5(f"{name}: {value}\n".encode()).hexdigest() for name, value in (("one", 2), ("two", 1))}
+    foreseen = {Path("settings", f"{name}.txt"): value for name, value in md5.items()}
+    expected = {"settings": ("settings",), "train@one": ("settings",), "reports/table": ("follows",)}
+    assert {stage.name: stage.why for stage in pending((), "demo", foreseen)} == expected
+    assert [stage.name for stage in pending(("train@two",), "demo", foreseen)] == ["settings"]
+    assert reproduced() == expected.keys()
+    assert pending((), "demo", foreseen) == []
+
+
 # ---------------------------------------------------------------- what a stage costs
 
 
@@ -303,15 +336,16 @@ def test_the_whole_of_table5_in_order_with_time_and_disk(project, monkeypatch, c
     assert said.startswith(f"# reports/table5 in the profile {profile}\n")
     rows = shown(said)
     *names, total = rows
-    assert total == "**18 stages**" and len(names) == 18
-    order = [f"data@{profile}-cifar10", f"pretrain@{profile}-cifar10-amoc", f"evaluate@{profile}-cifar10-amoc",
-             f"attack-probed@{profile}-cifar10-amoc", f"reports/table5@{profile}"]  # fmt: skip
+    assert total == "**19 stages**" and len(names) == 19
+    order = [f"settings@{profile}", f"data@{profile}-cifar10", f"pretrain@{profile}-cifar10-amoc",
+             f"evaluate@{profile}-cifar10-amoc", f"attack-probed@{profile}-cifar10-amoc",
+             f"reports/table5@{profile}"]  # fmt: skip
     assert [name for name in names if name in order] == order and names[-1] == order[-1]
     assert {why for why, *_ in list(rows.values())[:-1]} == {"never ran"}
     assert rows["fingerprint-amoc"][1:] == ["-", "seconds", ""] == rows[f"reports/table5@{profile}"][1:]
-    settings = Params.load().pretraining(profile, "cifar10", "amoc")
+    own = Params.load().pretraining(profile, "cifar10", "amoc")
     images = {"demo": 1437, "small": 5000}[profile]
-    assert rows[f"pretrain@{profile}-cifar10-amoc"][1] == f"{float(f'{settings.epochs * images * 19:.2g}'):,.0f}"
+    assert rows[f"pretrain@{profile}-cifar10-amoc"][1] == f"{float(f'{own.epochs * images * 19:.2g}'):,.0f}"
     assert all(re.fullmatch(r"[\d,.]+ (s|min|h)|seconds", time) for *_, time, _ in rows.values())
     assert float(rows[total][3]) > 6 * float(rows[f"pretrain@{profile}-cifar10-amoc"][3]) > 6
     after = {name for name, content in tiny.contents(project).items() if before.get(name) != content}
@@ -320,7 +354,7 @@ def test_the_whole_of_table5_in_order_with_time_and_disk(project, monkeypatch, c
 
 def test_nothing_to_do_is_said(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
-    monkeypatch.setattr("stages.plan.pending", lambda targets, profile: [])
+    monkeypatch.setattr("stages.plan.pending", lambda targets, profile, foreseen: [])
     plan.main(["reports/table"], "demo")
     assert capsys.readouterr().out == "reports/table in the profile demo: nothing would run\n"
 

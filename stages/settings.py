@@ -1,0 +1,71 @@
+"""python -m stages.settings PROFILE: params.yaml resolved, as long stages use it -> results/<profile>/settings/."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from amoc.engine.files import as_json, write_json
+from amoc.params import DATASETS, PROBES, Params
+from amoc.settings import Settings
+from stages import command, paths
+
+
+def main(profile: command.ProfileArgument, output: command.OutputOption = None) -> None:
+    """Resolve the settings of a profile, a file for each thing that a long stage uses: a run, a suite of attacks, ...
+
+    A stage depends on its file instead of keys of params.yaml, so it runs again if what it uses is another, in
+    whichever section that was written; and DVC need not read params.yaml for each stage.
+    """
+    where = paths.outputs(output, trial=False)
+    written = {where / path: settings for path, settings in resolved(Params.load(), profile)}
+    for path, settings in written.items():
+        write_json(path, settings)
+    folder = where / paths.settings(profile)
+    for path in {path for path in folder.rglob("*") if path.is_file()} - written.keys():  # of a run that is no more
+        path.unlink()
+    print(f"{folder}: {len(written)} files")
+
+
+def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
+    """The files and what is in them: all that a stage which depends on one reads of it, and nothing else."""
+    path, engine, evaluate = partial(paths.settings, profile), params.engine(profile).plain(), params.evaluate.plain()
+    yield path("data"), params.data(profile).plain()
+    for dataset in DATASETS:
+        for run in params.runs(dataset):
+            own, settings = params.engine(profile, dataset, run), params.pretraining(profile, dataset, run)
+            yield path(dataset, run), {"engine": own.plain(), "settings": settings.plain()}
+        for network in params.networks(dataset):
+            settings = params.classifying(profile, dataset, network)
+            yield path(dataset, network), {"engine": engine, "settings": settings.plain()}
+    for name in (PROBES, *params.protocol_lists):
+        recipes, attacks = params.protocols(profile, name)
+        settings = {"recipes": plain(recipes), "attacks": plain(attacks), "evaluate": evaluate}
+        yield path("protocols", name), settings
+    for name in params.suites:
+        settings = {"attacks": plain(params.suite(profile, name)), "evaluate": evaluate, "engine": engine}
+        yield path("suites", name), settings
+    yield path("attacked_probe"), params.attacked_probe
+    yield path("embedding"), {"embedding": params.embedding.plain(), "evaluate": evaluate}
+    yield path("evaluate"), evaluate
+    yield path("engine"), engine
+
+
+def foreseen(params: Params, profile: str) -> dict[Path, str]:
+    """The md5 that each file would have if it were written now."""
+    return {
+        path: hashlib.md5(as_json(settings).encode(), usedforsecurity=False).hexdigest()
+        for path, settings in resolved(params, profile)
+    }
+
+
+def plain(named: dict[str, Settings]) -> list[list[Any]]:
+    """In their order, which JSON's objects would lose: attacks run in it."""
+    return [[name, settings.plain()] for name, settings in named.items()]
+
+
+if __name__ == "__main__":
+    command.run(main)
