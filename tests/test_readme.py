@@ -181,7 +181,7 @@ def stage(module: str, arguments: list[str], targets: set[str]) -> None:
     if "protocols" in given:
         params.protocols("demo", given["protocols"])  # raises Refusal
     if module == "stages.plan":
-        assert given["targets"] and set(given["targets"]) <= targets
+        assert set(given["targets"] or ()) <= targets
     if module == "stages.adopt":
         assert given["name"] not in {*params.runs(given["dataset"]), *params.networks(given["dataset"])}
 
