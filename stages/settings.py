@@ -13,6 +13,8 @@ from amoc.params import DATASETS, PROBES, Params
 from amoc.settings import Settings
 from stages import command, paths
 
+SECTIONS = ("pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites")  # as written
+
 
 def main(profile: command.ProfileArgument, output: command.OutputOption = None) -> None:
     """Resolve the settings of a profile, a file for each thing that a long stage uses: a run, a suite of attacks, ...
@@ -31,7 +33,7 @@ def main(profile: command.ProfileArgument, output: command.OutputOption = None) 
 
 
 def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
-    """The files and what is in them: all that a stage which depends on one reads of it, and nothing else."""
+    """The files and what is in them: all that a long stage reads; for reports, which run in seconds, whole sections."""
     path, engine, evaluate = partial(paths.settings, profile), params.engine(profile).plain(), params.evaluate.plain()
     yield path("data"), params.data(profile).plain()
     for dataset in DATASETS:
@@ -52,6 +54,10 @@ def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
     yield path("embedding"), {"embedding": params.embedding.plain(), "evaluate": evaluate}
     yield path("evaluate"), evaluate
     yield path("engine"), engine
+    for name in SECTIONS:
+        yield path("sections", name), params.raw[name]
+    yield path("sections", "profile"), params.raw["profiles"][profile]
+    yield path("sections", "paper"), params.raw["profiles"]["paper"]
 
 
 def foreseen(params: Params, profile: str) -> dict[Path, str]:

@@ -50,6 +50,7 @@ from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.titles import GROUPS, TITLES
 from amoc.settings import METHODS
 from stages import fingerprint, paths, settings
+from stages.pipeline import pending
 from tests import shipped
 from tests.import_closure import closure
 from tests.stages import tiny
@@ -199,7 +200,7 @@ def test_every_network_depends_on_its_own_encoder(graph):
         assert {path for path in graph.files(stage) if path.startswith("models/")} == needed, stage.name
 
 
-def settings_files(graph: Graph, stage: PipelineStage) -> set[str]:
+def settings_files(stage: PipelineStage) -> set[str]:
     """Which files of resolved settings are those of a stage's command, below results/<profile>/settings."""
     _, _, module, *arguments = stage.cmd.split()
     app = typer.Typer(add_completion=False)
@@ -225,14 +226,21 @@ def settings_files(graph: Graph, stage: PipelineStage) -> set[str]:
     return set()
 
 
+def settings_of(graph: Graph) -> set[str]:
+    return {str(path) for path, _ in settings.resolved(shipped.params(), graph.profile)}
+
+
 def test_a_stage_depends_on_the_settings_of_what_its_command_names(graph):
     """That these are all that it reads, and nothing else, tests/stages/test_stages.py finds out by running it."""
     folder = paths.settings(graph.profile)
-    written = {str(path) for path, _ in settings.resolved(shipped.params(), graph.profile)}
+    written = settings_of(graph)
     for stage in graph.stages.values():
         needed = {path for path in graph.files(stage) if Path(path).is_relative_to(folder)}
-        assert needed == {str(folder / f"{name}.json") for name in settings_files(graph, stage)}, stage.name
-        assert needed <= written
+        assert needed <= written, stage.name
+        if stage.name.startswith("reports/"):  # they read what is written there
+            assert all(Path(path).parent == folder / "sections" for path in needed), stage.name
+        else:
+            assert needed == {str(folder / f"{name}.json") for name in settings_files(stage)}, stage.name
 
 
 @pytest.mark.parametrize("behaviour", fingerprint.BEHAVIOURS)
@@ -318,7 +326,7 @@ def test_the_index_has_every_report_and_depends_on_its_page_and_picture(graph):
     shown = {out for name in names - set(GROUPS["Studies"]) for out in graph.outs(stage_of(graph, name))}
     files = {out for out in shown if Path(out).suffix in (".md", ".svg", ".png")}
     files |= {f"reports/{name}/{graph.profile}/metrics.json" for name in GROUPS["Claims"]}
-    assert {path for path in graph.files(stage) if not is_code(path)} == files
+    assert {path for path in graph.files(stage) if path.startswith("reports/")} == files
     drawn = [out for stage in graph.stages.values() for out in graph.outs(stage) if out.endswith(".svg")]
     assert len(drawn) >= 10 and len(drawn) * index.LARGEST_SVG * 4 / 3 < 3_800_000  # in base 64; the words are small
     for name in names:  # the commands that it tells people
@@ -332,7 +340,8 @@ def test_transfer_depends_on_both_encoders_on_both_data_sets(graph):
         for on, other in transfer.PAIRS
         for source in (None, other)
     }
-    assert {path for path in graph.files(stage) if path.startswith("results/")} == read and len(read) == 4
+    found = {path for path in graph.files(stage) if path.startswith("results/")} - settings_of(graph)
+    assert found == read and len(read) == 4
     assert encoders(graph.needs("reports/transfer")) == {("cifar10", "amoc"), ("cifar100", "amoc")}
     away = graph.stages[f"evaluate-transfer@{graph.profile}-cifar10-cifar100-amoc"]
     assert f"results/{graph.profile}/cifar100/evaluate/amoc.from_cifar10.json" in graph.outs(away)
@@ -412,14 +421,14 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with chdir(folder), Repo.init(no_scm=True) as repo, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # stages call `python`
         ran = repo.reproduce(["reports/table2", "reports/table7"])
-        assert {stage.name for stage in ran} == {"reports/table2@demo", "reports/table7@demo"}
+        assert {stage.name for stage in ran} == {"settings@demo", "reports/table2@demo", "reports/table7@demo"}
     yield folder
 
 
 def test_what_other_profiles_recorded_stays(reproduced):
     stages = YAML(typ="safe").load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     assert stages.pop("reports/table7@paper") == PAPER
-    assert stages.keys() == {"reports/table2@demo", "reports/table7@demo"}
+    assert stages.keys() == {"settings@demo", "reports/table2@demo", "reports/table7@demo"}
 
 
 @pytest.mark.parametrize(
@@ -439,7 +448,8 @@ def test_a_changed_setting_makes_stale_what_reads_it(reproduced, monkeypatch, le
         if leaf is not None:
             raw = tiny.changed(YAML(typ="safe").load(before), leaf, value)
             Path("params.yaml").write_text(json.dumps(raw), encoding="utf-8")
-        assert stages_to_run(reproduced) == stale
+        found = pending(["reports/table2", "reports/table7"], "demo", settings.foreseen(Params.load(), "demo"))
+        assert {stage.name.removesuffix("@demo") for stage in found} == stale | ({"settings"} if stale else set())
     finally:
         Path("params.yaml").write_text(before, encoding="utf-8")
 

@@ -61,6 +61,7 @@ def test_there_is_a_file_for_each_run_network_suite_and_list_of_protocols(profil
     named = {f"{dataset}/{name}" for dataset in DATASETS for name in params.runs(dataset) + params.networks(dataset)}
     named |= {f"suites/{name}" for name in params.raw["suites"]}
     named |= {"protocols/probes", *(f"protocols/{name}" for name in params.raw["protocols"])}
+    named |= {f"sections/{name}" for name in (*settings.SECTIONS, "profile", "paper")}
     assert found == named | {"data", "engine", "evaluate", "embedding", "attacked_probe"}
 
 
@@ -88,7 +89,8 @@ def test_an_edit_changes_the_files_of_those_that_use_it(written, changes, stale)
     settings.main("demo")
     after = contents()
     assert after.keys() == written.keys()
-    assert {name.removesuffix(".json") for name in after if after[name] != written[name]} == stale
+    changed = {name.removesuffix(".json") for name in after if after[name] != written[name]}
+    assert {name for name in changed if not name.startswith("sections/")} == stale
 
 
 def test_what_was_foreseen_is_then_written(written):
