@@ -305,7 +305,7 @@ def test_numbers_of_the_small_profile_are_those_recorded() -> None:
         measured = records.find("evaluate", "small", "cifar10", run.strip("`"), ROOT / RESULTS)
         s = measured.settings
         method = {"acl": "ACL", "amoc": "MoCo" if getattr(s, "variant", None) == "ccc" else "AMOC"}[s.method]
-        assert label == f"{method}, batch {s.batch_size}, seed {s.seed}"
+        assert label == f"{method}, {s.epochs} epochs, batch {s.batch_size}, seed {s.seed}"
         columns = [(probe, attack) for probe in ("stdev", "adev", "robev") for attack in ("clean", "linf_pgd20")]
         expected = [measured.outcome(*column) for column in columns]
         assert shown == [f"{outcome.exact:.1f}" for outcome in expected]

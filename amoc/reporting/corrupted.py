@@ -92,7 +92,8 @@ class Comparison:
             "## What this figure alone can check",
             judged,
         )
-        count = f", {there[0].test_images} images" if there else ""
+        told = params.data(profile).test is not None  # how many test images there are
+        count = f", {there[0].test_images} images" if there and not told else ""
         subtitle = f"{profile}: {words.images(params, profile, DATASET)}{count}"
         kind = f", {images}" if images else ""
         title = f"Accuracy (%) on corrupted images{kind}"

@@ -155,8 +155,10 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
             f"The distance does not grow from each severity to the next in {_listed(still)}. The published "
             "constants have it so: glass blur trades blur for rounds, elastic transform moves the whole image less, "
             "spatter turns from water to mud, saturate from grey to colourful, frost dims the image, and motion blur "
-            "is as wide at 4 as at 3. Of images of 8x8, pixelate has the same size at 1 and 2, and at 3 and 4."
+            "is as wide at 4 as at 3."
         )
+        if "pixelate" in still:
+            sentences[-1] += " Of images of 8x8, pixelate has the same size at 1 and 2, and at 3 and 4."
     return "\n\n".join(fill(each, _WIDTH) for each in sentences) + "\n" if sentences else "Nothing is measured yet.\n"
 
 

@@ -237,7 +237,9 @@ def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]
         whole = len(there) == len(numbers)
-        cells[measure] = Cell(fmean(there), deviation=stdev(there)) if whole else Cell()
+        chance = [str(seed) for seed, record in repeats.items() if _at_chance(listing, measure, record)]
+        notes = (f"of seed {' and '.join(chance)}: {AT_CHANCE}",) if chance else ()
+        cells[measure] = Cell(fmean(there), deviation=stdev(there), notes=notes) if whole else Cell()
     return Row(f"{line.key}{MEAN}", f"- mean of {len(repeats)} seeds", cells, ranked=False, notes=lost)
 
 

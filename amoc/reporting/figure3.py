@@ -82,8 +82,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         "## What this figure alone can check",
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
-    subtitle = f"{profile}: {words.images(params, profile, DATASET)}, {_counted(tests)} seeds"
-    title = "Paired tests over seeds: p-values"
+    subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
+    title = f"Paired tests over {_counted(tests)} seeds: p-values"
     return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, title, subtitle, _groups(tests, names)))
 
 

@@ -73,7 +73,10 @@ Settings = Annotated[Annotated[Network, Tag(_TAGS[0])] | Annotated[Encoder, Tag(
 
 
 class Pretrained(Checked):
-    """How the encoder of a fine-tuned network was made."""
+    """How the encoder of a fine-tuned network was made.
+
+    engine: None of an adopted one, whose file does not tell. epoch: how many the encoder was trained for.
+    """
 
     settings: Encoder
     engine: dict[str, Any] | None

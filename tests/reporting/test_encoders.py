@@ -140,6 +140,14 @@ def test_a_protocol_that_is_at_chance_on_clean_images_says_so(params, everything
     assert "at chance" not in LISTING.build(params, "demo", everything(moco=above)).markdown
 
 
+def test_a_mean_with_a_seed_at_chance_names_the_seed(params, everything, made):
+    """In that protocol's columns, and the numbers stand as they are."""
+    report = LISTING.build(params, "demo", everything(amoc_seed3=made.probed("amoc_seed3", (97, 73, 12, 9), seed=3)))
+    mean = body(report.markdown)[-1]
+    assert [("[2]" in cell) for cell in mean] == [False, False, False, True, True]
+    assert "- [2] of seed 3: at chance on clean images" in report.markdown
+
+
 def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everything):
     *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percent of the test images")
     assert "In brackets are epochs and batch size (b) of the pre-training." in " ".join(below.split())

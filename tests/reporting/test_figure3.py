@@ -192,7 +192,7 @@ def test_one_seed_is_no_test(params, everything):
     tested = [number for pair in SEED_PAIRS for key, number in report.metrics[pair].items() if key[:2] != "n_"]
     assert set(tested) == {None}
     page, _ = report.draw().axes
-    assert "demo: scikit-learn digits stand in for CIFAR-10, no seeds" in [text.get_text() for text in page.texts]
+    assert "Paired tests over no seeds: p-values" in [text.get_text() for text in page.texts]
 
 
 def test_the_picture_groups_by_measure_and_colours_by_method(params, everything):
