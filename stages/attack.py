@@ -31,6 +31,7 @@ from amoc.refusal import Refusal
 from amoc.settings import Attack
 from stages import command, paths, pretrained, resumable
 from stages.results import doubts, preamble, record
+from stages.settings import agree
 
 
 def main(
@@ -41,6 +42,8 @@ def main(
 ) -> None:  # fmt: skip
     """Attack a whole network and its early-stopped twin, or an encoder under the linear protocol `attacked_probe`."""
     params = Params.load()
+    beside = ("suites", "early_stopped") if model in params.networks(dataset) else ("attacked_probe",)
+    agree(params, profile, ("suites", suite), beside)
     engine, where = params.engine(profile), paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)

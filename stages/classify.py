@@ -20,6 +20,7 @@ from amoc.models.files import save_classifier
 from amoc.models.heads import linear_head
 from amoc.params import Params
 from stages import command, paths, pretrained, resumable
+from stages.settings import agree
 
 
 def main(
@@ -28,6 +29,7 @@ def main(
 ) -> None:  # fmt: skip
     """Train one network with labels, from scratch or from the encoder that its settings name."""
     params = Params.load()
+    agree(params, profile, (dataset, model))
     settings, engine = params.classifying(profile, dataset, model), params.engine(profile)
     where = paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)

@@ -25,6 +25,7 @@ from amoc.models.files import load_heads
 from amoc.params import Params
 from stages import command, corrupted, paths, pretrained, resumable
 from stages.results import preamble, worst
+from stages.settings import agree
 
 
 def main(
@@ -37,6 +38,7 @@ def main(
     The images are the published ones where AMOC_DATA_DIR has them, else they are made from the test images here.
     """
     params = Params.load()
+    agree(params, profile, ("engine",), ("evaluate",))
     engine, where = params.engine(profile), paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)

@@ -9,6 +9,7 @@ from amoc import datasets
 from amoc.engine.progress import say
 from amoc.params import Params
 from stages import command, paths
+from stages.settings import agree
 
 
 def main(
@@ -20,7 +21,9 @@ def main(
 
     CIFAR is taken from the folder that AMOC_DATA_DIR names, else from .data-cache, else downloaded into it.
     """
-    settings = Params.load().data(profile)
+    params = Params.load()
+    agree(params, profile, ("data",))
+    settings = params.data(profile)
     folder = os.environ.get(datasets.FOLDER_VARIABLE)
     cache = Path(os.environ.get("DVC_ROOT") or ".") / ".data-cache"
     built = datasets.build(dataset, settings, Path(folder) if folder else None, cache)

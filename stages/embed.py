@@ -16,6 +16,7 @@ from amoc.evaluating.embedding import embed
 from amoc.params import Params
 from stages import command, paths, pretrained
 from stages.results import STATUSES
+from stages.settings import agree
 
 
 def main(
@@ -24,6 +25,7 @@ def main(
 ) -> None:  # fmt: skip
     """Put the features of test images into a plane by t-SNE, and measure how separable the classes are in them."""
     params = Params.load()
+    agree(params, profile, (dataset, run), ("embedding",))
     engine, settings = params.engine(profile, dataset, run), params.embedding
     where, batch_size = paths.outputs(output, trial=False), params.evaluate.batch_size
     encoder, about, _ = pretrained.load(params, profile, dataset, run)

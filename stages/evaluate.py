@@ -34,6 +34,7 @@ from amoc.params import DATASETS, PROBES, Params
 from amoc.settings import Attack, Recipe
 from stages import command, paths, pretrained, resumable
 from stages.results import doubts, preamble, record
+from stages.settings import agree
 
 
 def main(
@@ -49,6 +50,7 @@ def main(
     normalises images as it did in pre-training.
     """
     params = Params.load()
+    agree(params, profile, (dataset, run), ("protocols", protocols))
     engine = params.engine(profile, dataset, run)
     recipes, suite = params.protocols(profile, protocols)
     target, source = on or dataset, dataset if on not in (None, dataset) else None

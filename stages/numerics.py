@@ -18,6 +18,7 @@ from amoc.pretraining.numerics import BATCHES, PATHS, STEPS, WARM_UP, errors
 from amoc.pretraining.passes import passes
 from amoc.settings import Pretraining
 from stages import command, paths
+from stages.settings import agree
 
 
 def main(
@@ -26,6 +27,7 @@ def main(
 ) -> None:  # fmt: skip
     """Hold each way to compute a step against exact numbers: precision, compiler, fused optimiser, capture."""
     params = Params.load()
+    agree(params, profile, (dataset, run))
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
     where = paths.outputs(output, trial=False)
     data = datasets.read(paths.data(profile, dataset))

@@ -31,15 +31,17 @@ def main(
 
     For stages of one thread, as the demo's are: two of them share two cores better than two threads of one.
     """
-    params, before = Params.load(), None
-    known = foreseen(params, params.profile)
-    # again and again: what a stage writes may make others run
-    while stages := pending(targets or (), params.profile, known, restore=True):
+    profile, before = Params.load().profile, None
+    while stages := _stale(targets or (), profile):  # again: what a stage writes may make others run, and so may edits
         names = [stage.name for stage in stages]
         if names == before:
             raise Refusal(f"DVC has run {', '.join(names)} and still finds them out of date: see `dvc status`")
         run(stages, jobs)
         before = names
+
+
+def _stale(targets: Collection[str], profile: str) -> list[Pending]:
+    return pending(targets, profile, foreseen(Params.load(), profile), restore=True)
 
 
 def run(stages: Collection[Pending], jobs: int) -> None:

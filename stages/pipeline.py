@@ -128,6 +128,8 @@ def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> t
             changes.append(CODE)
         elif "deleted" not in status.values():  # what is missing, the stage that makes it brings back
             changes.append("inputs")
-    if any(out.status() for out in stage.outs) and not stage.already_cached():  # else DVC takes them from its cache
+    # else DVC takes them from its cache, but only where it keeps all of them there: the others it removes first
+    kept = stage.already_cached() and all(out.use_cache for out in stage.outs)
+    if any(out.status() for out in stage.outs) and not kept:
         changes.append("outputs")
     return tuple(dict.fromkeys(changes))

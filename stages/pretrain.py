@@ -22,6 +22,7 @@ from amoc.pretraining.loop import build_method, pretrain
 from amoc.pretraining.passes import passes
 from amoc.refusal import Refusal
 from stages import command, paths, resumable
+from stages.settings import agree
 
 
 def main(
@@ -33,6 +34,7 @@ def main(
 ) -> None:  # fmt: skip
     """Pre-train one encoder."""
     params = Params.load()
+    agree(params, profile, (dataset, run))
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
     if epochs is not None and epochs > settings.epochs:
         raise Refusal(f"--epochs is {epochs}, allowed is at most {settings.epochs}, as {run} has in profile {profile}")

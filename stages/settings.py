@@ -1,4 +1,4 @@
-"""python -m stages.settings PROFILE: params.yaml resolved, as long stages use it -> results/<profile>/settings/."""
+"""python -m stages.settings: params.yaml resolved, as stages use it -> results/<profile>/settings/ of each profile."""
 
 from __future__ import annotations
 
@@ -8,28 +8,41 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from amoc.engine.files import as_json, write_json
-from amoc.params import DATASETS, PROBES, Params
+from amoc.engine.files import as_json, read_json, write_json
+from amoc.params import DATASETS, PROBES, PROFILES, Params
+from amoc.refusal import Refusal
 from amoc.settings import Settings
 from stages import command, paths
 
 SECTIONS = ("pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites")  # as written
 
 
-def main(profile: command.ProfileArgument, output: command.OutputOption = None) -> None:
-    """Resolve the settings of a profile, a file for each thing that a long stage uses: a run, a suite of attacks, ...
+def main(output: command.OutputOption = None) -> None:
+    """Resolve the settings of every profile, a file for each thing that a stage uses: a run, a suite of attacks, ...
 
-    A stage depends on its file instead of keys of params.yaml, so it runs again if what it uses is another, in
+    A stage depends on its files instead of keys of params.yaml, so it runs again if what it uses is another, in
     whichever section that was written; and DVC need not read params.yaml for each stage.
     """
-    where = paths.outputs(output, trial=False)
-    written = {where / path: settings for path, settings in resolved(Params.load(), profile)}
-    for path, settings in written.items():
-        write_json(path, settings)
-    folder = where / paths.settings(profile)
-    for path in {path for path in folder.rglob("*") if path.is_file()} - written.keys():  # of a run that is no more
-        path.unlink()
-    print(f"{folder}: {len(written)} files")
+    params, where = Params.load(), paths.outputs(output, trial=False)
+    for profile in PROFILES:
+        written = {where / path: settings for path, settings in resolved(params, profile)}
+        for path, settings in written.items():
+            write_json(path, settings)
+        folder = where / paths.settings(profile)
+        for path in {path for path in folder.rglob("*") if path.is_file()} - written.keys():  # of a run that is no more
+            path.unlink()
+        print(f"{folder}: {len(written)} files")
+
+
+def agree(params: Params, profile: str, *keys: tuple[str, ...]) -> None:
+    """Refuse to compute with other settings than a file of these says, on which the stage depends, if it is there.
+
+    DVC would record the result under the file's: params.yaml was edited after the stage `settings` ran.
+    """
+    files = {paths.settings(profile, *key) for key in keys}
+    for path, settings in resolved(params, profile):
+        if path in files and path.exists() and read_json(path) != settings:
+            raise Refusal(f"{path} is not what {params.path} says now: run `dvc repro settings`, and this again")
 
 
 def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:

@@ -12,6 +12,7 @@ from amoc.engine.files import write_json
 from amoc.engine.progress import bar, say
 from amoc.params import Params
 from stages import command, corrupted, paths
+from stages.settings import agree
 
 
 def main(
@@ -22,6 +23,7 @@ def main(
     Needs no network.
     """
     params = Params.load()
+    agree(params, profile, ("evaluate",))
     where, fingerprints = paths.outputs(output, trial=False), paths.fingerprints("corrupt")
     data = datasets.read(paths.data(profile, dataset))
     source = corrupted.find(data, params)

@@ -153,10 +153,10 @@ def test_every_command_is_one_of_ours_and_names_what_exists(graph):
 
 
 def test_every_output_carries_the_profile(graph):
-    """Else the profiles would overwrite each other; fingerprints belong to all of them."""
+    """Else the profiles would overwrite each other; fingerprints and settings are made for all of them."""
     for stage in graph.stages.values():
         for out in graph.outs(stage):
-            if not stage.name.startswith("fingerprint"):
+            if not stage.name.startswith(("fingerprint", "settings")):
                 assert graph.profile in Path(out).parts, out
 
 
@@ -237,9 +237,7 @@ def test_a_stage_depends_on_the_settings_of_what_its_command_names(graph):
     for stage in graph.stages.values():
         needed = {path for path in graph.files(stage) if Path(path).is_relative_to(folder)}
         assert needed <= written, stage.name
-        if stage.name.startswith("reports/"):  # they read what is written there
-            assert all(Path(path).parent == folder / "sections" for path in needed), stage.name
-        else:
+        if not stage.name.startswith("reports/"):
             assert needed == {str(folder / f"{name}.json") for name in settings_files(stage)}, stage.name
 
 
@@ -421,23 +419,23 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with chdir(folder), Repo.init(no_scm=True) as repo, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # stages call `python`
         ran = repo.reproduce(["reports/table2", "reports/table7"])
-        assert {stage.name for stage in ran} == {"settings@demo", "reports/table2@demo", "reports/table7@demo"}
+        assert {stage.name for stage in ran} == {"settings", "reports/table2@demo", "reports/table7@demo"}
     yield folder
 
 
 def test_what_other_profiles_recorded_stays(reproduced):
     stages = YAML(typ="safe").load((reproduced / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     assert stages.pop("reports/table7@paper") == PAPER
-    assert stages.keys() == {"settings@demo", "reports/table2@demo", "reports/table7@demo"}
+    assert stages.keys() == {"settings", "reports/table2@demo", "reports/table7@demo"}
 
 
 @pytest.mark.parametrize(
     ("leaf", "value", "stale"),
     [
         (None, None, set()),
-        (("attacks", "linf_pgd20", "steps"), 21, {"reports/table2"}),
-        (("profiles", "demo", "scale", "short"), 41, {"reports/table2", "reports/table7"}),
-        (("profiles", "small", "scale", "short"), 21, set()),
+        (("attacks", "linf_pgd20", "steps"), 21, {"settings", "reports/table2"}),
+        (("profiles", "demo", "scale", "short"), 41, {"settings", "reports/table2", "reports/table7"}),
+        (("profiles", "small", "scale", "short"), 21, {"settings"}),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
@@ -449,7 +447,7 @@ def test_a_changed_setting_makes_stale_what_reads_it(reproduced, monkeypatch, le
             raw = tiny.changed(YAML(typ="safe").load(before), leaf, value)
             Path("params.yaml").write_text(json.dumps(raw), encoding="utf-8")
         found = pending(["reports/table2", "reports/table7"], "demo", settings.foreseen(Params.load(), "demo"))
-        assert {stage.name.removesuffix("@demo") for stage in found} == stale | ({"settings"} if stale else set())
+        assert {stage.name.removesuffix("@demo") for stage in found} == stale
     finally:
         Path("params.yaml").write_text(before, encoding="utf-8")
 
@@ -485,11 +483,15 @@ def recorded(project: Path) -> dict[str, str]:
     lock = project / "dvc.lock"
     stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
-    params = Params.load(project / "params.yaml")
-    for profile in PROFILES:
-        if outs.pop(str(paths.settings(profile)), None):
-            outs |= {str(path): md5 for path, md5 in settings.foreseen(params, profile).items()}
+    if "settings" in stages:
+        outs = {path: md5 for path, md5 in outs.items() if not md5.endswith(".dir")} | resolved_md5(project)
     return outs
+
+
+def resolved_md5(project: Path) -> dict[str, str]:
+    params = Params.load(project / "params.yaml")
+    found = [settings.foreseen(params, profile) for profile in PROFILES]
+    return {str(path): md5 for files in found for path, md5 in files.items()}
 
 
 def disagreements(project: Path, committed: set[str]) -> list[str]:
@@ -533,6 +535,14 @@ def disagreements(project: Path, committed: set[str]) -> list[str]:
             for behaviour, found in result["fingerprints"].items():
                 hold(name, f"fingerprint {behaviour}", found, md5.get(f"results/fingerprints/{behaviour}.json"))
     return said
+
+
+def test_what_is_recorded_was_made_with_the_settings_of_today():
+    """Each stage in dvc.lock, by the md5 of the files of resolved settings that it depends on."""
+    stages, now = YAML(typ="safe").load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"], resolved_md5(ROOT)
+    used = [(name, dep["path"], dep["md5"]) for name, stage in stages.items() for dep in stage.get("deps", ())]
+    used = [(name, path, md5) for name, path, md5 in used if "/settings/" in path]
+    assert len(used) > 100 and [(name, path) for name, path, md5 in used if now.get(path) != md5] == []
 
 
 def committed_files() -> set[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from amoc.engine.files import digest, read_json
 from amoc.params import DATASETS, PROFILES, Params
-from stages import paths, settings
+from amoc.refusal import Refusal
+from stages import paths, pretrain, settings
 from tests import shipped
 from tests.stages import tiny
 
@@ -35,7 +36,7 @@ def with_a_long_run(raw: tiny.Raw) -> None:
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.chdir(tiny.project(tmp_path, with_a_long_run))
-    settings.main("demo")
+    settings.main()
     return contents()
 
 
@@ -86,7 +87,7 @@ EDITS = {
 @pytest.mark.parametrize(("changes", "stale"), EDITS.values(), ids=EDITS)
 def test_an_edit_changes_the_files_of_those_that_use_it(written, changes, stale):
     edit(*changes)
-    settings.main("demo")
+    settings.main()
     after = contents()
     assert after.keys() == written.keys()
     changed = {name.removesuffix(".json") for name in after if after[name] != written[name]}
@@ -97,7 +98,7 @@ def test_what_was_foreseen_is_then_written(written):
     edit(("runs.cifar10.moco.seed", 7))
     foreseen = settings.foreseen(Params.load(), "demo")
     assert contents() == written  # nothing was
-    settings.main("demo")
+    settings.main()
     assert foreseen == {path: digest(path) for path in foreseen}
     assert {str(path.relative_to(FOLDER)) for path in foreseen} == written.keys()
 
@@ -106,5 +107,32 @@ def test_the_file_of_a_run_that_is_no_more_goes(written):
     raw = read_json(Path("params.yaml"))
     del raw["runs"]["cifar10"]["moco"]
     Path("params.yaml").write_text(json.dumps(raw))
-    settings.main("demo")
+    settings.main()
     assert contents().keys() == written.keys() - {"cifar10/moco.json"}
+
+
+def test_files_of_the_other_profiles_are_written_too(written):
+    params = Params.load()
+    for profile in PROFILES:
+        found = {path: read_json(path) for path in paths.settings(profile).rglob("*.json")}
+        assert found == dict(settings.resolved(params, profile))
+
+
+def test_a_stage_refuses_settings_that_its_file_does_not_have(written):
+    """Else DVC would record what it computes under the settings of the file."""
+    edit(("runs.cifar10.moco.seed", 7))
+    params = Params.load()
+    settings.agree(params, "demo", ("cifar10", "amoc"), ("protocols", "probes"))
+    with pytest.raises(Refusal, match=r"settings/cifar10/moco\.json is not what params\.yaml says now: run `dvc r"):
+        settings.agree(params, "demo", ("cifar10", "moco"))
+    with pytest.raises(Refusal, match="cifar10/moco"):
+        pretrain.main("demo", "cifar10", "moco")
+    assert not paths.encoder("demo", "cifar10", "moco").exists()
+    settings.main()
+    settings.agree(params, "demo", ("cifar10", "moco"))
+
+
+def test_where_nothing_was_resolved_nothing_is_compared(tmp_path, monkeypatch):
+    """A stage that is run by hand, in a project without DVC."""
+    monkeypatch.chdir(tiny.project(tmp_path))
+    settings.agree(Params.load(), "demo", ("cifar10", "moco"))

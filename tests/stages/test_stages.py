@@ -25,7 +25,7 @@ from amoc.augment import to_float
 from amoc.engine.files import digest, read_json
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_encoder, load_heads
-from amoc.params import Params
+from amoc.params import PROFILES, Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
 from amoc.reporting import checked, clocks, corruption_records, records
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 Question = tuple[str, tuple[Any, ...]]  # a method of Params and its arguments
 
 STAGES = (
-    *("settings@demo", "data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
+    *("settings", "data@demo-cifar10", "pretrain@demo-cifar10-amoc", "pretrain@demo-cifar10-moco"),
     *("pretrain-acl@demo-cifar10-acl", "evaluate@demo-cifar10-acl"),
     *("pretrain-cheaper@demo-cifar10-amoc_half", "evaluate@demo-cifar10-amoc_half"),
     *("evaluate@demo-cifar10-amoc", "evaluate@demo-cifar10-moco", "numerics@demo-cifar10-amoc"),
@@ -85,6 +85,7 @@ def whole(raw: tiny.Raw) -> None:
         ("classifiers", "cifar100", "standard"),
     ):
         raw[section][dataset][name] = shipping[section][dataset][name]
+    raw["runs"]["cifar10"]["amoc"]["batch_size"] = 256  # as the method has it, but here an edit can be tried
 
 
 class Recording:
@@ -119,6 +120,7 @@ class Built:
             self.graph = repo.index.graph
         self.written: dict[str, set[str]] = {}
         self.asked: dict[str, set[Question]] = {}
+        self.agreed: dict[str, tuple[Any, ...]] = {}  # a profile and keys of files of resolved settings
 
     def run(self, name: str) -> None:
         """Run a stage as DVC does: what it wrote before is gone."""
@@ -129,6 +131,8 @@ class Built:
         recording = Recording(Params(read_json(self.folder / "params.yaml")))  # which is JSON: read in no time
         with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Params, "load", lambda: recording)
+            module = import_module(self.stages[name].cmd.split()[2])
+            patch.setattr(module, "agree", lambda _, *keys: self.agreed.update({name: keys}), raising=False)
             for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
                 patch.delenv(variable, raising=False)
             call(self.stages[name].cmd)
@@ -177,8 +181,9 @@ def here(built: Built, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_stage_writes_what_dvc_yaml_says(built, name):
     declared = {str(Path(out.fs_path).relative_to(built.folder)) for out in built.stages[name].outs}
     written = built.written[name]
-    if name == "settings@demo":  # a folder
-        written = {str(paths.settings("demo")) for path in written if Path(path).is_relative_to(paths.settings("demo"))}
+    if name == "settings":  # folders
+        folders = [paths.settings(profile) for profile in PROFILES]
+        written = {str(folder) for path in written for folder in folders if Path(path).is_relative_to(folder)}
     assert written == declared
 
 
@@ -298,10 +303,18 @@ def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, stale, name):
     assert [path for path, found in read.items() if not enough(found)] == []
 
 
+@pytest.mark.parametrize("name", [name for name in STAGES[1:] if not name.startswith("reports/")])
+def test_a_stage_looks_whether_the_settings_that_it_depends_on_are_those_that_it_uses(built, name):
+    profile, *keys = built.agreed[name]
+    folder = built.folder / paths.settings("demo")
+    depends = {path for path in files(built.stages[name]) if Path(path).is_relative_to(folder)}
+    assert depends == {str(built.folder / paths.settings(profile, *key)) for key in keys}
+
+
 def test_settings_are_resolved_again_after_any_edit(built, others):
-    assert STAGES[0] == "settings@demo"
-    keys = {key for dependency in built.stages["settings@demo"].params for key in dependency.params}
-    read = {leaf for leaf in others if not leaf.startswith(("profiles.small.", "profile."))} - {"profile"}
+    assert STAGES[0] == "settings"
+    keys = {key for dependency in built.stages["settings"].params for key in dependency.params}
+    read = others.keys() - {"profile"}
     assert [leaf for leaf in read if not any(f"{leaf}.".startswith(f"{key}.") for key in keys)] == []
 
 
