@@ -71,6 +71,9 @@ def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
         yield path("sections", name), params.raw[name]
     yield path("sections", "profile"), params.raw["profiles"][profile]
     yield path("sections", "paper"), params.raw["profiles"]["paper"]
+    amoc = [dataset for dataset in DATASETS if "amoc" in params.runs(dataset)]
+    papers = {dataset: params.pretraining("paper", dataset, "amoc").plain() for dataset in amoc}
+    yield path("sections", "paper_amoc"), papers
 
 
 def foreseen(params: Params, profile: str) -> dict[Path, str]:

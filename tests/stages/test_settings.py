@@ -62,7 +62,7 @@ def test_there_is_a_file_for_each_run_network_suite_and_list_of_protocols(profil
     named = {f"{dataset}/{name}" for dataset in DATASETS for name in params.runs(dataset) + params.networks(dataset)}
     named |= {f"suites/{name}" for name in params.raw["suites"]}
     named |= {"protocols/probes", *(f"protocols/{name}" for name in params.raw["protocols"])}
-    named |= {f"sections/{name}" for name in (*settings.SECTIONS, "profile", "paper")}
+    named |= {f"sections/{name}" for name in (*settings.SECTIONS, "profile", "paper", "paper_amoc")}
     assert found == named | {"data", "engine", "evaluate", "embedding", "attacked_probe"}
 
 

@@ -453,6 +453,7 @@ def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp
     raw = tiny.settings()
     raw["protocols"]["peers"] = ["aff", "slf"]
     Path("params.yaml").write_text(json.dumps(raw))
+    settings.main()
     encoder = paths.encoder("demo", "cifar10", "amoc")
     result, kept = paths.result("evaluate", "demo", "cifar10", "amoc.peers"), encoder.read_bytes()
     before = checked.read(records.Record, result).measurements
