@@ -92,6 +92,7 @@ def _stale(
 ) -> list[Pending]:  # fmt: skip
     """Of stages in the order in which they run, those that would; to restore: and those that would be put back."""
     made = {out.fs_path for stage in graph for out in stage.outs}
+    # whoever writes such a folder makes none stale that its files, which are known already, do not
     known = {str(folder) for path in foreseen for folder in Path(path).parents}
     found, anew = [], set()  # the stages that will write something else
     for stage in order:
