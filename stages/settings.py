@@ -38,6 +38,9 @@ def agree(params: Params, profile: str, *keys: tuple[str, ...]) -> None:
     """Refuse to compute with other settings than a file of these says, on which the stage depends, if it is there.
 
     DVC would record the result under the file's: params.yaml was edited after the stage `settings` ran.
+
+    Raises:
+        Refusal: it names the file.
     """
     files = {paths.settings(profile, *key) for key in keys}
     for path, settings in resolved(params, profile):
