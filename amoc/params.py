@@ -6,18 +6,17 @@ profile's scale. A method or recipe that extends another comes after it, in the 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from amoc.layers import Layer, joined, listed, merge, origin, refused, resolve
 from amoc.pretraining.variants import VARIANTS
 from amoc.refusal import Refusal
 from amoc.settings import (
@@ -36,7 +35,6 @@ from amoc.settings import (
     Pretraining,
     Recipe,
     Scale,
-    Settings,
     lineage,
 )
 
@@ -51,30 +49,6 @@ _SECTIONS = (
 _PROFILE_SECTIONS = ("data", "model", "epsilon", "engine", "scale", "pretrain", "recipes", "early_stopping", "attacks")
 _SUITES = ("probe", "table5", "early_stopped")  # that stages ask for; there may be more
 PROBES = "probes"  # what the linear protocols that every encoder gets are called where others can be asked for
-
-Kind = TypeVar("Kind", bound=Settings)
-
-
-class _Layer(NamedTuple):
-    """A part of some settings and where in the file it stands."""
-
-    where: str
-    values: dict
-
-
-def _without(layer: _Layer, key: str) -> _Layer:
-    """What the layer says besides this key."""
-    return _Layer(layer.where, {name: value for name, value in layer.values.items() if name != key})
-
-
-def merge(*layers: dict) -> dict:
-    """Nested dictionaries, the later wins key by key; a null or a list replaces as a whole."""
-    merged: dict = {}
-    for layer in layers:
-        for key, value in layer.items():
-            old = merged.get(key)
-            merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 class Params:
@@ -160,7 +134,7 @@ class Params:
         if (images := self.early_stopping(profile).images) >= train:
             layers = self._layer("early_stopping"), self._layer("profiles", profile, "early_stopping")
             allowed = f"at most {train - 1} of {train} training images in profile {profile}"
-            raise self._refusal(f"{_origin(layers, ('images',))}.images", images, allowed)
+            raise self._refusal(f"{origin(layers, ('images',))}.images", images, allowed)
         if embedding.neighbours > train:
             allowed = f"at most {train}, the training images of profile {profile}"
             raise self._refusal("embedding.neighbours", embedding.neighbours, allowed)
@@ -209,34 +183,34 @@ class Params:
 
     @cached_property
     def evaluate(self) -> Evaluate:
-        return self._resolve(Evaluate, self._layer("evaluate"))
+        return resolve(self.path, Evaluate, self._layer("evaluate"))
 
     @cached_property
     def embedding(self) -> Embedding:
-        return self._resolve(Embedding, self._layer("embedding"))
+        return resolve(self.path, Embedding, self._layer("embedding"))
 
     def data(self, profile: str) -> Data:
-        return self._resolve(Data, self._layer("profiles", profile, "data"))
+        return resolve(self.path, Data, self._layer("profiles", profile, "data"))
 
     def model(self, profile: str) -> Model:
-        return self._resolve(Model, self._layer("profiles", profile, "model"))
+        return resolve(self.path, Model, self._layer("profiles", profile, "model"))
 
     def engine(self, profile: str, dataset: str | None = None, run: str | None = None) -> Engine:
         """Where and how the profile computes; an encoder may say something else of its own (reports/precision)."""
         layers = [self._layer("profiles", profile, "engine")]
         if run is not None and run in self.runs(dataset):
             layers.append(self._layer("runs", dataset, run, "engine", optional=True))
-        return self._resolve(Engine, *layers)
+        return resolve(self.path, Engine, *layers)
 
     def epsilon(self, profile: str) -> Epsilon:
-        return self._resolve(Epsilon, self._layer("profiles", profile, "epsilon"))
+        return resolve(self.path, Epsilon, self._layer("profiles", profile, "epsilon"))
 
     def scale(self, profile: str) -> Scale:
-        return self._resolve(Scale, self._layer("profiles", profile, "scale"))
+        return resolve(self.path, Scale, self._layer("profiles", profile, "scale"))
 
     def early_stopping(self, profile: str) -> EarlyStopping:
         changes = self._layer("profiles", profile, "early_stopping")
-        return self._resolve(EarlyStopping, self._layer("early_stopping"), changes)
+        return resolve(self.path, EarlyStopping, self._layer("early_stopping"), changes)
 
     def runs(self, dataset: str) -> list[str]:
         """Names of the encoders of a data set."""
@@ -252,7 +226,7 @@ class Params:
         A method that extends another comes after it, in the paper's part and in the profile's. Where the method says
         so, its learning rate is for its batch size, and changes with that.
         """
-        own = _without(self._layer("runs", dataset, run), "engine")
+        own = self._layer("runs", dataset, run).without("engine")
         method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
         bases = [self._layer("pretrain", name) for name in lineage(method)]
         changes = self._changes(profile, "pretrain", *lineage(method))
@@ -277,15 +251,15 @@ class Params:
         if merged.get("branch") == "auto" and merged.get("variant") in tuple(VARIANTS):
             derived["branch"] = VARIANTS[merged["variant"]].branch
         shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
-        settings = self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
-        own_rate = any(_has(layer.values, ("optimizer", "lr")) for layer in (*changes, own))
+        settings = resolve(self.path, METHODS[method], *layers, derived=derived, shared=shared, what=what)
+        own_rate = any(layer.has(("optimizer", "lr")) for layer in (*changes, own))
         if getattr(settings.optimizer, "lr_scaling", "none") == "none" or own_rate:
             return settings
         meant_for = merge(*(base.values for base in bases)).get("batch_size")
         if type(meant_for) is not int or meant_for < 2:
             raise self._refusal(f"{bases[0].where}.batch_size", meant_for, "a whole number from 2 up")
         derived["optimizer"] = {"lr": settings.optimizer.lr * settings.batch_size / meant_for}
-        return self._resolve(METHODS[method], *layers, derived=derived, shared=shared, what=what)
+        return resolve(self.path, METHODS[method], *layers, derived=derived, shared=shared, what=what)
 
     def recipe(self, profile: str, name: str) -> Recipe:
         """Settings of a recipe; a profile that changes its epochs moves its milestones in proportion.
@@ -293,15 +267,15 @@ class Params:
         A recipe that extends another comes after it, in the paper's part and in the profile's.
         """
         names, shared = self._extended(name), {"epsilon": self.epsilon(profile).linf}
-        papers = [_without(self._layer("recipes", each), "extends") for each in names]
-        base = self._resolve(Recipe, *papers, shared=shared, what=papers[-1].where)  # complete by itself
+        papers = [self._layer("recipes", each).without("extends") for each in names]
+        base = resolve(self.path, Recipe, *papers, shared=shared, what=papers[-1].where)  # complete by itself
         layers = self._changes(profile, "recipes", *names)
         changes, derived = merge(*(layer.values for layer in layers)), {}
         if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
             moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
             derived["milestones"] = sorted({min(milestone, epochs - 1) for milestone in moved} - {0})
         what = f"{papers[-1].where} in profile {profile}"
-        return self._resolve(Recipe, *papers, *layers, derived=derived, shared=shared, what=what)
+        return resolve(self.path, Recipe, *papers, *layers, derived=derived, shared=shared, what=what)
 
     def _extended(self, name: str) -> list[str]:
         """The recipe, after those that it extends, which come before it in the file: no circle can be written."""
@@ -320,10 +294,10 @@ class Params:
         recipe = self._one_of(own["recipe"], whole, f"{where}.recipe")
         if own["encoder"] is not None:
             self._one_of(own["encoder"], self.runs(dataset), f"{where}.encoder")
-        layer = _Layer(where, {"encoder": own["encoder"], "seed": own["seed"]})
+        layer = Layer(where, {"encoder": own["encoder"], "seed": own["seed"]})
         shared = {"recipe_name": recipe, "recipe": self.recipe(profile, recipe), "model": self.model(profile),
                   "early_stopping": self.early_stopping(profile)}  # fmt: skip
-        return self._resolve(Classifying, layer, shared=shared)
+        return resolve(self.path, Classifying, layer, shared=shared)
 
     def attack(self, profile: str, name: str) -> Attack:
         """Settings of an attack on the test images."""
@@ -332,7 +306,7 @@ class Params:
         kind = self._one_of(merged.get("kind"), ATTACKS, f"attacks.{name}.kind")
         norms = get_args(ATTACKS[kind].model_fields["norm"].annotation)
         norm = self._one_of(merged.get("norm"), norms, f"attacks.{name}.norm")
-        return self._resolve(ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
+        return resolve(self.path, ATTACKS[kind], *layers, shared={"epsilon": getattr(radius, norm)})
 
     def suite(self, profile: str, name: str) -> dict[str, Attack]:
         """The attacks of a suite, by name, in order; of one over radii, each at each radius: linf_pgd20_eps_2, ..."""
@@ -370,7 +344,7 @@ class Params:
             if not isinstance(tree, dict):
                 raise self._refusal(".".join(path[:depth]), tree, "a mapping")
             if key not in tree:
-                raise Refusal(f"{self.path}: {'.'.join(path[:depth])} has no {key}, it has {_listed(tree)}")
+                raise Refusal(f"{self.path}: {'.'.join(path[:depth])} has no {key}, it has {listed(tree)}")
             tree = tree[key]
         return tree
 
@@ -380,11 +354,11 @@ class Params:
             raise self._refusal(".".join(path), section, "a mapping")
         return section
 
-    def _layer(self, *path: str, optional: bool = False) -> _Layer:
+    def _layer(self, *path: str, optional: bool = False) -> Layer:
         absent = optional and path[-1] not in self._section(*path[:-1])
-        return _Layer(".".join(path), {} if absent else self._section(*path))
+        return Layer(".".join(path), {} if absent else self._section(*path))
 
-    def _changes(self, profile: str, section: str, *names: str) -> tuple[_Layer, ...]:
+    def _changes(self, profile: str, section: str, *names: str) -> tuple[Layer, ...]:
         """What a profile changes about every recipe or method, and about these."""
         return tuple(self._layer("profiles", profile, section, key, optional=True) for key in ("every", *names))
 
@@ -398,133 +372,28 @@ class Params:
 
     def _list(self, value: Any, allowed: Collection[str], where: str) -> list[str]:
         if not (isinstance(value, list) and value):
-            raise self._refusal(where, value, f"a list of some of {_listed(allowed)}")
+            raise self._refusal(where, value, f"a list of some of {listed(allowed)}")
         return [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
 
     def _one_of(self, value: Any, allowed: Collection[str], where: str) -> str:
         if value not in list(allowed):
-            raise self._refusal(where, value, _listed(allowed))
+            raise self._refusal(where, value, listed(allowed))
         return value
 
     def _mapping(self, value: Any, where: str, keys: Collection[str]) -> dict:
         """A dictionary with exactly these keys."""
         if not isinstance(value, dict):
-            raise self._refusal(where or "the file", value, f"a mapping with the keys {_listed(keys)}")
+            raise self._refusal(where or "the file", value, f"a mapping with the keys {listed(keys)}")
         self._known_keys(value, keys, where)
         for key in keys:
             if key not in value:
-                raise Refusal(f"{self.path}: the key {_joined(where, key)} is missing")
+                raise Refusal(f"{self.path}: the key {joined(where, key)} is missing")
         return value
 
     def _known_keys(self, value: dict, keys: Collection[str], where: str) -> None:
         for key in value:
             if key not in keys:
-                raise Refusal(f"{self.path}: unknown key {_joined(where, key)}, allowed are {_listed(keys)}")
+                raise Refusal(f"{self.path}: unknown key {joined(where, key)}, allowed are {listed(keys)}")
 
     def _refusal(self, where: str, value: Any, allowed: str) -> Refusal:
-        return Refusal(f"{self.path}: {where} is {_shown(value)}, allowed is {allowed}")
-
-    def _resolve(
-        self, kind: type[Kind], *layers: _Layer,
-        derived: dict | None = None, shared: dict | None = None, what: str | None = None,
-    ) -> Kind:  # fmt: skip
-        """The layers merged and validated.
-
-        Args:
-            derived: what has been worked out from the layers; it replaces their own values.
-            shared: what the profile has for all settings of this kind; the layers must not hold it.
-            what: is being resolved, for sentences about several of its values.
-
-        Raises:
-            Refusal: with the key as written in the file, in the last layer that holds it.
-        """
-        shared = shared or {}
-        for layer in layers:
-            for key in shared.keys() & layer.values.keys():
-                raise Refusal(f"{self.path}: {layer.where}.{key} is not allowed: profiles.<profile>.{key} sets it")
-        values = merge(*(layer.values for layer in layers), derived or {}, shared)
-        try:
-            return kind.model_validate(values, by_alias=True, by_name=False)
-        except ValidationError as failure:
-            error = min(failure.errors(), key=_is_about_a_known_key)  # an unknown key explains a missing one
-        path = error["loc"]
-        if not path:  # a sentence about several values
-            raise Refusal(f"{self.path}: {what or layers[0].where}: {error['ctx']['error']}")
-        key = _joined(_origin(layers, path), *path)
-        if not _is_about_a_known_key(error):
-            allowed = [name for name in _keys(_annotation(kind, path[:-1])) if len(path) > 1 or name not in shared]
-            raise Refusal(f"{self.path}: unknown key {key}, allowed are {_listed(allowed)}")
-        if error["type"] == "missing":
-            raise Refusal(f"{self.path}: the key {key} is missing")
-        raise self._refusal(key, error["input"], _what_is_allowed(error, _annotation(kind, path)))
-
-
-# ---------------------------------------------------------------- pydantic's errors in our words
-
-_Path = tuple[int | str, ...]  # keys of nested settings
-
-
-def _is_about_a_known_key(error: Any) -> bool:
-    return error["type"] not in ("extra_forbidden", "invalid_key")
-
-
-def _origin(layers: Sequence[_Layer], path: _Path) -> str:
-    """Where the value at a path was written: in the last layer that has it, or most of the way to it."""
-    for depth in range(len(path), 0, -1):
-        for layer in reversed(layers):
-            if _has(layer.values, path[:depth]):
-                return layer.where
-    return layers[0].where
-
-
-def _has(tree: Any, path: _Path) -> bool:
-    for key in path:
-        if not isinstance(tree, dict) or key not in tree:
-            return False
-        tree = tree[key]
-    return True
-
-
-def _annotation(kind: type[Settings], path: _Path) -> Any:
-    """The type of the value at a path of keys in nested settings."""
-    for key in path:
-        fields = {field.alias or name: field for name, field in _settings(kind).model_fields.items()}
-        kind = fields[key].annotation
-    return kind
-
-
-def _settings(annotation: Any) -> type[Settings] | None:
-    """The class of settings in a type, which may be that or None."""
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)
-
-
-def _keys(annotation: Any) -> list[str]:
-    return [field.alias or name for name, field in _settings(annotation).model_fields.items()]
-
-
-def _what_is_allowed(error: Any, annotation: Any) -> str:
-    match error["type"]:
-        case "value_error":  # our own words, see _allowed
-            allowed = str(error["ctx"]["error"])
-        case "literal_error":
-            allowed = error["ctx"]["expected"].replace("'", "")
-        case "bool_type":
-            allowed = "true or false"
-        case _:
-            allowed = f"a mapping with the keys {_listed(_keys(annotation))}"
-    return f"{allowed}, or null" if type(None) in get_args(annotation) else allowed
-
-
-def _joined(where: str, *path: Any) -> str:
-    return ".".join(str(key) for key in (where, *path) if key != "")
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(map(str, names))
-
-
-def _shown(value: Any) -> str:
-    """As in the file, cut short."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return refused(self.path, where, value, allowed)

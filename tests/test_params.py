@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from amoc import datasets
-from amoc.params import DATASETS, PROFILES, Params, merge
+from amoc.layers import merge
+from amoc.params import DATASETS, PROFILES, Params
 from amoc.settings import METHODS, AutoAttack, lineage
 from tests.shipped import FILE, changed, settings, written
 

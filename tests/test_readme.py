@@ -21,7 +21,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from amoc import datasets
-from amoc.params import PROFILES, Params, merge
+from amoc.layers import merge
+from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import records
 from amoc.reporting.paper_claims import CLAIMS
