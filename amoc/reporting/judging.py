@@ -26,10 +26,16 @@ class Part:
     checks: tuple[Check, ...]
     unit: str = "points"  # of the margins: points of accuracy, unless it says otherwise
     conceded: bool = False  # to the others: where ours is better than that, the claim does not fail
+    enough: tuple[Check, ...] = ()  # what has to be so for the checks to mean what the paper's words do
+
+    @property
+    def reads(self) -> tuple[Quantity, ...]:
+        """Every number that the verdict depends on."""
+        return tuple(dict.fromkeys(quantity for check in (*self.checks, *self.enough) for quantity in check.reads))
 
     @property
     def tables(self) -> set[str]:
-        return {quantity.table for check in self.checks for quantity in check.reads}
+        return {quantity.table for quantity in self.reads}
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,12 @@ class Claim:
     @property
     def reads(self) -> tuple[Quantity, ...]:
         """Every number that the verdict depends on."""
-        return tuple(dict.fromkeys(q for part in self.parts for check in part.checks for q in check.reads))
+        return tuple(dict.fromkeys(quantity for part in self.parts for quantity in part.reads))
 
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """`margin` is the smallest of the part's checks, positive where it holds; None if a number is missing."""
+    """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured."""
 
     part: Part
     verdict: Answer | Literal["better than claimed"]
@@ -75,8 +81,9 @@ class Verdict:
 def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
     """The verdict of each claim.
 
-    A claim does not hold if one of its parts does not; if numbers are missing to another, it is not measured; otherwise
-    it holds, and so it does where a part that was conceded turns out better than claimed.
+    A claim does not hold if one of its parts does not, nor a part if one of its checks does not; if numbers are missing
+    to another, it is not measured; otherwise it holds, and so it does where a part that was conceded turns out better
+    than claimed.
 
     Args:
         metrics: table -> row key -> column -> number; None and what is absent were not measured.
@@ -113,7 +120,9 @@ def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None)
     elif verdict == "does not hold":
         deciding = [part.detail for part in parts if part.verdict == verdict]
     else:
-        deciding = [_missing([quantity for part in parts for quantity in part.missing])]
+        lacking = [quantity for part in parts for quantity in part.missing]
+        few = [part.detail for part in parts if part.verdict == verdict and not part.missing]
+        deciding = [*few, *([_missing(lacking)] if lacking else [])]
     better = [f"{BETTER}: {part.detail}" for part in parts if part.verdict == BETTER]
     return "; ".join([*_counted(Counter(part.verdict for part in parts)), *deciding, *better])
 
@@ -129,19 +138,38 @@ def _counted(answers: Counter[str]) -> list[str]:
 
 
 def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
-    numbers = {q: metrics.get(q.table, {}).get(q.row, {}).get(q.column) for check in part.checks for q in check.reads}
+    """A check that fails decides, whatever numbers are missing to others."""
+    numbers = {q: metrics.get(q.table, {}).get(q.row, {}).get(q.column) for q in part.reads}
     missing = tuple(quantity for quantity, number in numbers.items() if number is None)
-    if missing:
+    enough, margins = _margins(part.enough, numbers), _margins(part.checks, numbers)
+    short = [check for check, margin in enough.items() if not _met(check, margin)]
+    holds = all(_met(check, margin) for check, margin in margins.items())
+    if short:
+        return PartVerdict(part, "not measured", None, f"too few: {_said(short[0], numbers)}")
+    if missing and (holds or part.conceded or len(enough) < len(part.enough)):
         return PartVerdict(part, "not measured", None, _missing(missing), missing)
-    # rounded: a difference of two decimals is not exact in binary, and a bound that is just met must hold
-    margins = {check: round(check.margin(tuple(numbers[q] for q in check.reads)), 9) for check in part.checks}
-    holds = all(margin > 0 or (check.equality and margin == 0) for check, margin in margins.items())
     closest = min(margins, key=margins.__getitem__)
-    said = [f"{q.row} {q.column} {numbers[q]:.4g}" for q in closest.reads[:_NAMED]]
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
     how = "fails most at" if verdict == "does not hold" else "closest is"
-    detail = f"{how} {closest.name}: {', '.join(said)}{_rest(closest.reads)}"
+    detail = f"{how} {closest.name}: {_said(closest, numbers)}"
     return PartVerdict(part, verdict, margins[closest], detail)
+
+
+def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) -> dict[Check, float]:
+    """Of those checks whose numbers are all there."""
+    given = {check: tuple(numbers[quantity] for quantity in check.reads) for check in checks}
+    # rounded: a difference of two decimals is not exact in binary, and a bound that is just met must hold
+    return {check: round(check.margin(values), 9) for check, values in given.items() if None not in values}
+
+
+def _met(check: Check, margin: float) -> bool:
+    return margin > 0 or (check.equality and margin == 0)
+
+
+def _said(check: Check, numbers: Mapping[Quantity, float | None]) -> str:
+    """'amoc clean 80.1, trades clean 82.2': what it read."""
+    said = [f"{quantity.row} {quantity.column} {numbers[quantity]:.4g}" for quantity in check.reads[:_NAMED]]
+    return f"{', '.join(said)}{_rest(check.reads)}"
 
 
 def _missing(missing: Iterable[Quantity]) -> str:

@@ -112,6 +112,11 @@ CLAIMS = (
                 "p < 0.05 for each pair and each of four measures",
                 under("figure3", SEED_PAIRS, tuple(f"p_{measure}" for measure in MEASURES), 0.05),
                 unit="p",
+                enough=tuple(
+                    at_least(Quantity("figure3", pair, f"n_{measure}"), 5)
+                    for pair in SEED_PAIRS
+                    for measure in MEASURES
+                ),
             ),
         ),
     ),

@@ -56,7 +56,8 @@ def test_lines_fit_a_wide_terminal(params, reports):
 def test_on_the_journals_own_numbers(params, reports):
     """Of Tables 3, 4 and 8, and p-values as its Figure 3 has them."""
     numbers = {name: published.numbers(name) for name in ("table3", "table4", "table8")}
-    numbers["figure3"] = {pair: {f"p_{measure}": 0.001 for measure in MEASURES} for pair in SEED_PAIRS}
+    tests = {f"p_{measure}": 0.001 for measure in MEASURES} | {f"n_{measure}": 5 for measure in MEASURES}
+    numbers["figure3"] = dict.fromkeys(SEED_PAIRS, tests)
     report = claims.build(params, "small", reports(numbers))
     holding = {claim.key for claim in CLAIMS if report.metrics[claim.key]["holds"] == 1}
     assert holding == {"claim1", "claim2", "claim3", "claim4", "claim5", "claim6", "claim7", "claim11"}

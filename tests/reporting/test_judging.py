@@ -59,6 +59,23 @@ def test_a_missing_number_makes_it_not_measured(tables):
     assert verdict.detail.startswith("missing: ")
 
 
+def test_a_check_that_fails_decides_whatever_number_is_missing_to_another():
+    verdict = verdict_of(BEATS, t={"a": {"x": 1.0, "y": None}, "b": {"x": 3.0, "y": 0.0}})
+    assert (verdict.verdict, verdict.margin) == ("does not hold", -2.0)
+    assert verdict.detail == "fails most at a over b, x: a x 1, b x 3"
+
+
+def test_with_too_few_behind_it_nothing_is_said():
+    """Neither that a claim over five seeds holds on three, nor that it does not."""
+    five = replace(LOW, enough=(at_least(Quantity("u", "c", "n"), 5),))
+    assert [verdict_of(five, u={"c": {"x": x, "n": 5.0}}).verdict for x in (0.5, 2.0)] == ["holds", "does not hold"]
+    for x in (0.5, 2.0):
+        verdict = verdict_of(five, u={"c": {"x": x, "n": 3.0}})
+        assert (verdict.verdict, verdict.detail) == ("not measured", "too few: c n 3")
+    assert verdict_of(five, BEATS, u={"c": {"x": 0.5, "n": 3.0}}).detail == "too few: c n 3; missing: a, b in t"
+    assert verdict_of(five, u={"c": {"x": 2.0}}).detail == "missing: c in u"
+
+
 def test_what_is_missing_is_named_once_by_table():
     assert verdict_of(BEATS, LOW).detail == "missing: a, b in t, c in u"
 

@@ -22,8 +22,8 @@ def printed() -> dict:
     tables["table8"]["aca_frozen"] = {measure: 1.0 for measure in MEASURES}
     runs = ("acl", "amoc", "acl_long", "amoc_long")
     tables["figure2"] = {run: {"knn": 70.0 + at, "silhouette": 0.1 + at / 100} for at, run in enumerate(runs)}
-    pairs = ("amoc_acl", "amoc_moco", "moco_acl")
-    tables["figure3"] = {pair: {f"p_{measure}": 0.001 for measure in MEASURES} for pair in pairs}
+    tests = {f"p_{measure}": 0.001 for measure in MEASURES} | {f"n_{measure}": 5 for measure in MEASURES}
+    tables["figure3"] = {pair: dict(tests) for pair in ("amoc_acl", "amoc_moco", "moco_acl")}
     gains = {corruption: 5.0 if corruption in ("gaussian_blur", "impulse_noise") else 1.0 for corruption in CORRUPTIONS}
     for lower, upper in (("acl", "amoc"), ("acl_long", "amoc_long")):
         tables.setdefault("figure4", {})[lower] = dict.fromkeys(CORRUPTIONS, 60.0)
@@ -109,6 +109,12 @@ def test_it_fails_with_one_number_changed(key, change):
     table, row, column, number = change
     tables[table][row][column] = number
     assert verdict(key, tables) == "does not hold"
+
+
+def test_claim6_is_open_on_fewer_than_five_seeds():
+    tables = printed()
+    tables["figure3"]["moco_acl"]["n_adev_pgd20"] = 4
+    assert verdict("claim6", tables) == "not measured"
 
 
 def test_claim8_is_open_without_the_published_frost_but_can_fail():
