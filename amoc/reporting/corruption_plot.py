@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,11 +106,11 @@ def _look(one: Series) -> dict[str, Any]:
 
 
 def _range(rows: Sequence[str], series: Sequence[Series]) -> tuple[float, float]:
-    """Percent, of all marks with a little room."""
+    """Percent, of all marks with a little room: from the tick below the lowest one on."""
     values = [one.values.get(row) for one in series for row in rows]
     there = [value for value in values if value is not None] or [0.0, 100.0]
     room = 0.04 * (max(there) - min(there)) or 1.0
-    return min(there) - room, max(there) + room
+    return 10 * math.floor((min(there) - room) / 10), max(there) + room
 
 
 def _row(axes: Axes, row: str, y: float, series: Sequence[Series], low: float, per_inch: float) -> None:

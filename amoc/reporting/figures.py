@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMN = 3.4  # inches: a column of a two-column paper
+COLUMN, MARGIN = 3.4, 0.05  # inches: what is drawn, and the white around it, are as wide as a column of a paper
 INK, FAINT, HAIR = "#1A1A1A", "#6B6B6B", "#E0E0E0"  # text, text that stands back, rules
 SMALL = 7  # points: the least that is still read in print
 _PIXELS_PER_INCH = 2 * 96  # two for each pixel of CSS: sharp on a dense screen
@@ -111,6 +111,14 @@ def render(draw: Callable[[], Figure]) -> dict[str, bytes]:
 
 
 def _saved(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format=suffix, dpi=_PIXELS_PER_INCH, metadata=metadata)
+    from matplotlib.transforms import Bbox
+
+    content, (width, height) = io.BytesIO(), figure.get_size_inches()
+    whole = Bbox.from_extents(-MARGIN, -MARGIN, width + MARGIN, height + MARGIN)
+    ground = figure.patch.get_bbox()
+    figure.patch.set_bounds(-MARGIN / width, -MARGIN / height, 1 + 2 * MARGIN / width, 1 + 2 * MARGIN / height)
+    try:
+        figure.savefig(content, format=suffix, dpi=_PIXELS_PER_INCH, metadata=metadata, bbox_inches=whole)
+    finally:
+        figure.patch.set_bounds(*ground.bounds)
     return content.getvalue()

@@ -89,6 +89,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         *((SAME,) if _same(params, profile) else ()),
         to_markdown(measured),
         study.READING,
+        *study.machines(profile, found, results),
         to_markdown(apart),
         "## One step, each way to compute it",
         to_markdown(step) if numerics else "Not measured: `python -m stages.numerics` does it.\n",

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev, variance
+from textwrap import fill
 
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import encoders, words
+from amoc.reporting import clocks, encoders, words
 from amoc.reporting.encoders import Line, Listing
 from amoc.reporting.paper_claims import MEASURES
 from amoc.reporting.records import Record
@@ -23,6 +24,7 @@ READING = """\
 Percent of the test images classified right, ± the standard deviation over the seeds where there are several. **Bold**
 and _underscored_ are the best and second best mean of the column.
 """
+MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 SEEDS = Column("seeds", "Seeds", digits=0)
 SPREAD = "spread"  # row of the differences that says how far the baseline's own seeds lie apart
 
@@ -61,6 +63,24 @@ def find(params: Params, profile: str, study: Study, results: Path) -> dict[str,
     """
     found = encoders.find(params, profile, DATASET, study.runs, results)
     return {line.key: encoders.seeds(found, line) for line in study.lines}
+
+
+def machines(profile: str, found: Mapping[str, Seeds], results: Path) -> tuple[str, ...]:
+    """On what the encoders were pre-trained, as a section, where it was not the same for all; else nothing.
+
+    Read from results/<profile>/<dataset>/pretrain/<run>.clock.json.
+
+    Raises:
+        Refusal: such a file is missing in the demo, or is broken.
+    """
+    runs: dict[str, list[str]] = {}
+    for record in (record for seeds in found.values() for record in seeds.values()):
+        if (clock := clocks.find(profile, DATASET, record.name, results)) is not None:
+            runs.setdefault(clock.device, []).append(f"`{record.name}`")
+    if len(runs) < 2:
+        return ()
+    told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
+    return (fill(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}", 120) + "\n",)
 
 
 def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:

@@ -130,6 +130,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         "## AMOC with each of them",
         to_markdown(measured),
         study.READING,
+        *study.machines(profile, found, results),
         to_markdown(apart),
         "## Verdicts",
         to_markdown(verdicts),

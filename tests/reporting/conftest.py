@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from amoc.params import Params
+from amoc.reporting import clocks
 from amoc.reporting.corruption_records import NAMES
 from tests import shipped
 
@@ -20,6 +21,10 @@ ATTACKS = {
     "linf_autoattack": {"kind": "autoattack", "norm": "linf", "epsilon": 0.15, "images": 4, "square_queries": 5000},
 }
 RECIPE = {"objective": "trades", "train": "all", "epochs": 12, "milestones": [5, 7], "batch_size": 64, "beta": 6.0}
+CLOCK = {
+    "seconds": {"total": 900.0, "train": 800.0}, "counts": {"images": 4000}, "epochs": 4,
+    "device": "a CPU", "threads": 2, "torch": "2.11.0", "python": "3.11.7",
+}  # fmt: skip
 MODEL = {"architecture": "resnet18", "width": 16}
 
 
@@ -99,6 +104,19 @@ def save(tmp_path: Path) -> Callable[[dict], Path]:
         path = folder / f"{content['name']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def timed(tmp_path: Path) -> Callable[..., Path]:
+    """Write the clock of a pre-training where its stage would: timed("small", "amoc", device="a GPU")."""
+
+    def write(profile: str, run: str, **changes: object) -> Path:
+        path = clocks.path(profile, "cifar10", run, tmp_path / "results")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(CLOCK | changes))
         return path
 
     return write

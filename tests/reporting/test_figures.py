@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import struct
 import subprocess
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.text import Text
 
 from amoc.pretraining.variants import VARIANTS
 from amoc.reporting import table5
-from amoc.reporting.figures import COLUMN, LOOKS, Look, render, style
+from amoc.reporting.figures import COLUMN, LOOKS, MARGIN, Look, render, style
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -103,8 +105,15 @@ def test_an_svg_says_neither_when_nor_with_what_it_was_made():
 
 def test_a_png_has_two_pixels_for_each_of_the_page():
     png = render(drawing)["png"]
-    assert struct.unpack(">II", png[16:24]) == (int(COLUMN * 192), 192)
+    assert struct.unpack(">II", png[16:24]) == (round((COLUMN + 2 * MARGIN) * 192), round((1 + 2 * MARGIN) * 192))
     assert b"Software" not in png
+
+
+def test_there_is_white_all_around():
+    """Opaque, whatever is behind it."""
+    pixels = imread(io.BytesIO(render(drawing)["png"]))
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    assert np.array_equal(edge, np.ones_like(edge))
 
 
 def test_another_process_imports_matplotlib_to_draw_the_same_bytes_without_a_window(tmp_path):

@@ -28,12 +28,13 @@ def params() -> Params:
 
 
 @pytest.fixture
-def everything(made, save, tmp_path):
+def everything(made, save, timed, tmp_path):
     def write(profile: str = "small", numerics: dict | None = None):
         for name, seeds in FIGURES.items():
             for seed, numbers in enumerate(seeds, start=1):
                 run = name if seed == 1 else f"{name}_seed2"
                 save(made.probed(run, numbers, seed=seed) | {"profile": profile})
+                timed(profile, run)
         plain = {
             "profile": profile, "run": "amoc", "settings": {"batch_size": 64}, "device": "cpu", "dataset": "cifar10",
             "warm_up": 100, "batches": 4, "steps": 20, "paths": PATHS, "fingerprints": {"amoc": "0" * 32},
