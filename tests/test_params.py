@@ -339,6 +339,7 @@ def test_attacks_have_the_profiles_epsilon_of_their_norm_and_its_changes():
     assert {name: attack.epsilon for name, attack in params.suite("demo", "table5").items()} == {
         "linf_pgd20": 0.15, "linf_pgd20_peers": 0.15, "linf_deepfool": 0.15, "linf_autoattack": 0.15,
         "l1_pgd50": 4.0, "l1_slide": 4.0, "l2_pgd50": 0.8, "l2_pgd50_v1": 0.8, "l2_cw": 0.8,
+        "l2_autoattack": 0.8,
     }  # fmt: skip
     assert params.attack("demo", "l2_cw").images == 7
     assert params.attack("paper", "l2_cw").images == 1000

@@ -61,6 +61,11 @@ class ACL(nn.Module):
         """Of the training curve, as `step` returns them: the loss and, where there are several, that of each pair."""
         return ("loss", *(f"loss_{name}" for _, name in self.pairs)) if len(self.pairs) > 1 else ("loss",)
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """As AMOC's: none, because the norms at the end of the head keep projections from being one point."""
+        return {}
+
     def remember(self, images: Tensor, generator: Generator) -> None:
         """Before the first step, as AMOC's: nothing is kept of an image between epochs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, log
 from typing import NamedTuple
 
 import torch
@@ -66,6 +66,11 @@ class AMOC(nn.Module):
     def trained(self) -> nn.Module:
         """What the optimiser trains: the query network."""
         return self.pair.query
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """Losses of the training curve, and what they are where all projections, the banks' too, are one point."""
+        return {"loss_clean": log(1 + self.settings.bank_length)}
 
     def remember(self, images: Tensor, generator: Generator) -> None:
         """Before the first step: make room for what is kept of each image (N, H, W, 3) between epochs. Nothing is."""

@@ -32,16 +32,21 @@ from amoc.pretraining.schedule import learning_rate
 from amoc.settings import Lars, Optimizer, Pretraining
 
 # encoder, settings, generator -> .remember(), .gradients(), .update(), .updates, .encoder, .encoders, .trained,
-# .columns, .diagnostics()
+# .columns, .chance, .diagnostics()
 METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}
 Method = AMOC | ACL
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
+AT_CHANCE = 0.005  # so near is a loss to that of projections which are one point
 NEIGHBOURS_EVERY = 10  # epochs between looks at the nearest neighbours
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What pre-training gave besides the encoder: a row per finished epoch, and how it ended."""
+    """What pre-training gave besides the encoder: a row per finished epoch, and how it ended.
+
+    Collapsed means that the features of training images carry next to nothing about them, or that a loss is in the last
+    epoch what it is where all projections are one point, of which contrast teaches nothing.
+    """
 
     curve: list[dict[str, Any]]
     status: Literal["ok", "collapsed", "nan"]
@@ -214,7 +219,8 @@ def pretrain(
             + (f", 20-NN {neighbours:.1f} %" if every else "")
         )
         step, sums = 0, torch.zeros_like(sums)
-        if epoch + 1 == last and collapsed(looked):
+        one_point = any(abs(losses[name] - chance) < AT_CHANCE for name, chance in method.chance.items())
+        if epoch + 1 == last and (one_point or collapsed(looked)):  # at the end only: a run may recover
             status = "collapsed"
         if epoch + 1 == last or monotonic() - saved > save_every:
             save(epoch + 1, 0)

@@ -199,7 +199,7 @@ def _row(params: Params, profile: str, listing: Listing, line: Line, record: Rec
     bad = record.status != "ok"
     settings = record.settings.model_dump()
     notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
-    notes += (record.note or record.status,) if bad else ()
+    notes += (record.reservation,) if bad else ()
     return Row(line.key, _called(listing, settings) + (f", {record.status}" if bad else ""), cells, not bad, notes)
 
 
@@ -232,7 +232,7 @@ def _at_chance(listing: Listing, measure: str, record: Record) -> bool:
 
 def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
     """Mean and standard deviation; nothing in a column that one of the seeds lacks, which would not be their mean."""
-    cells, lost = {}, tuple(f"seed {seed}: {r.note or r.status}" for seed, r in repeats.items() if r.status != "ok")
+    cells, lost = {}, tuple(f"seed {seed}: {r.reservation}" for seed, r in repeats.items() if r.status != "ok")
     for measure in listing.measures:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]

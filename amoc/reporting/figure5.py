@@ -128,7 +128,7 @@ def _row(curve: Curve) -> Row:
     bad = record.status != "ok"
     # of two data sets only the first competes: the columns are about both
     ranked = not bad and curve.dataset == DATASETS[0]
-    return Row(curve.key, label, cells, ranked, (record.note or record.status,) if bad else ())
+    return Row(curve.key, label, cells, ranked, (record.reservation,) if bad else ())
 
 
 def _nothing() -> dict[str, Cell]:

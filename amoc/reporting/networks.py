@@ -148,7 +148,7 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     if record is None:
         return Row(line.key, f"{line.title} (not measured)", cells)
     bad = record.status != "ok"
-    notes = (record.note or record.status,) if bad else ()
+    notes = (record.reservation,) if bad else ()
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
     return Row(line.key, label, cells, not bad, notes)
 

@@ -20,6 +20,11 @@ Count = Annotated[int, Field(ge=1)]
 Kind = Literal["evaluate", "attack", "radii"]
 
 ROUNDING = 0.005  # stored accuracies have two decimals
+STATUSES = {
+    "ok": "",
+    "collapsed": "collapsed: the features of its pre-training, or its projections, ended as all but one point",
+    "nan": "nan: its loss, or its logits, ceased to be finite",
+}
 
 
 class _Used(BaseModel):
@@ -149,6 +154,11 @@ class Result(Checked):
     fingerprints: dict[str, str]
     status: Literal["ok", "collapsed", "nan"]
     note: str
+
+    @property
+    def reservation(self) -> str:
+        """What is to be said of one that did not end well: its note, or else what its status means."""
+        return self.note or STATUSES[self.status]
 
     @property
     def command(self) -> str:

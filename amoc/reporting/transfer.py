@@ -79,7 +79,7 @@ def _row(params: Params, profile: str, source: str, on: str, record: Record | No
         outcome = encoders.outcome(record, measure)
         missing = record.status if bad else NOT_MEASURED
         cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
-    return Row(key, label, cells, ranked=False, notes=(record.note or record.status,) if bad else ())
+    return Row(key, label, cells, ranked=False, notes=(record.reservation,) if bad else ())
 
 
 def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str:

@@ -88,7 +88,7 @@ def _row(params: Params, profile: str, key: str, both: tuple[Record | None, ...]
     cells, notes = {}, []
     for length, record in zip(LENGTHS, both, strict=True):
         if record is not None and record.status != "ok":
-            notes.append(f"{record.name}: {record.note or record.status}")
+            notes.append(f"{record.name}: {record.reservation}")
         for short, attack in ATTACKS.items():
             column = f"{short}_{length}"
             printed = published.number(NAME, key, column) if profile == "paper" else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
-from math import inf, isnan
+from math import inf, isnan, log
 from typing import Any
 
 import pytest
@@ -550,6 +550,22 @@ def test_features_that_are_all_the_same_are_reported(settings, train):
     assert len(trained.curve) == 3  # judged at the end only: a run may recover
     assert trained.curve[-1]["spread"] == pytest.approx(0, abs=1e-6)
     assert train(settings, saves=True, images=grey)[1] == trained
+
+
+def test_projections_that_are_all_the_same_are_reported(settings, train):
+    """By a projector that gives its bias alone, of features that differ."""
+
+    def one_point(method: Method) -> None:
+        for network in (method.pair.query, method.pair.key):
+            last = network.projector.fc2.requires_grad_(False)
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.ones_(last.bias)
+
+    assert train(settings)[1].status == "ok"
+    trained = train(settings, prepare=one_point)[1]
+    assert trained.status == "collapsed"
+    assert trained.curve[-1]["loss_clean"] == pytest.approx(log(1 + settings.bank_length))
+    assert trained.curve[-1]["spread"] > 0.1 and trained.curve[-1]["rank"] > 1.5
 
 
 # ---------------------------------------------------------------- features

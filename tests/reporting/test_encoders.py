@@ -90,7 +90,7 @@ def test_a_mean_of_which_a_seed_lacks_a_number_is_none(params, everything, made)
     report = LISTING.build(params, "demo", everything(amoc_seed2={"measurements": lost, "status": "nan"}))
     row = body(report.markdown)[-1]
     assert row == ["- mean of 3 seeds [2]", "95.00 ± 2.00", "73.00 ± 2.00", "n/m", "n/m"]
-    assert "- [2] seed 2: nan\n" in report.markdown
+    assert "- [2] seed 2: nan: its loss, or its logits, ceased to be finite\n" in report.markdown
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,18 @@ def test_a_missing_result_is_refused(params, everything):
         LISTING.build(params, "demo", results)
 
 
-def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everything):
-    lost = {"status": "collapsed", "note": "the features became constant"}
-    rows = body(LISTING.build(params, "demo", everything(amoc=lost)).markdown)
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("stdev: a doubt", "stdev: a doubt"),
+        ("", "collapsed: the features of its pre-training, or its projections, ended"),
+    ],
+)
+def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everything, note, told):
+    lost = {"status": "collapsed", "note": note}
+    markdown = LISTING.build(params, "demo", everything(amoc=lost)).markdown
+    rows = body(markdown)
+    assert f"- [2] {told}" in markdown
     assert rows[3] == ["AMOC (60 ep, b64), collapsed [2]", "97", "75", "94", "74"]
     assert rows[1][1] == "96"  # alone, it has no mark
 
