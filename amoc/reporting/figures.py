@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 COLUMN, MARGIN = 3.4, 0.05  # inches: what is drawn, and the white around it, are as wide as a column of a paper
 INK, FAINT, HAIR = "#1A1A1A", "#6B6B6B", "#E0E0E0"  # text, text that stands back, rules
@@ -104,21 +105,19 @@ def sheet(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
 
 
 def render(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    """Draw in that style; a file's suffix -> its content, which depends on the drawing only."""
-    with style():
-        figure = draw()
-        return {suffix: _saved(figure, suffix, metadata) for suffix, metadata in _METADATA.items()}
-
-
-def _saved(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
+    """Draw in that style; a file's suffix -> its content, with white around it, which depends on the drawing only."""
     from matplotlib.transforms import Bbox
 
-    content, (width, height) = io.BytesIO(), figure.get_size_inches()
-    whole = Bbox.from_extents(-MARGIN, -MARGIN, width + MARGIN, height + MARGIN)
-    ground = figure.patch.get_bbox()
-    figure.patch.set_bounds(-MARGIN / width, -MARGIN / height, 1 + 2 * MARGIN / width, 1 + 2 * MARGIN / height)
-    try:
-        figure.savefig(content, format=suffix, dpi=_PIXELS_PER_INCH, metadata=metadata, bbox_inches=whole)
-    finally:
-        figure.patch.set_bounds(*ground.bounds)
+    with style():
+        figure = draw()
+        width, height = figure.get_size_inches()
+        whole = Bbox.from_extents(-MARGIN, -MARGIN, width + MARGIN, height + MARGIN)
+        figure.patch.set_bounds(-MARGIN / width, -MARGIN / height, 1 + 2 * MARGIN / width, 1 + 2 * MARGIN / height)
+        return {suffix: _saved(figure, suffix, metadata, whole) for suffix, metadata in _METADATA.items()}
+
+
+def _saved(figure: Figure, suffix: str, metadata: dict[str, Any], part: Bbox) -> bytes:
+    """part: of the page, in inches; it may be larger."""
+    content = io.BytesIO()
+    figure.savefig(content, format=suffix, dpi=_PIXELS_PER_INCH, metadata=metadata, bbox_inches=part)
     return content.getvalue()
