@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from amoc.params import DATASETS, Params
-from amoc.reporting import reports, verdicts, words
+from amoc.reporting import between_seeds, reports, verdicts, words
 from amoc.reporting.judging import judge
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 
 NAME = "claims"
-READS = tuple(dict.fromkeys(quantity.table for claim in CLAIMS for quantity in claim.reads))  # names of reports
+REPEATS = (between_seeds.ENCODERS, between_seeds.NETWORKS)
+READS = tuple(dict.fromkeys((*(q.table for claim in CLAIMS for q in claim.reads), *REPEATS)))  # names of reports
 
 
 def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Report:
@@ -24,6 +25,7 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
     text = page(
         words.stands_in(params, profile, *DATASETS),
         f"# Claims of the papers: {verdicts.count(judged)}",
+        verdicts.beyond_seeds(judged),
         verdicts.markdown(judged, "Claim"),
     )
     return Report(

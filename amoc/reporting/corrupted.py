@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 
 from amoc.params import Params
-from amoc.reporting import corruption_records, records, verdicts, words
+from amoc.reporting import corruption_records, networks, records, verdicts, words
 from amoc.reporting.corruption_plot import Gap, Series, draw
 from amoc.reporting.corruption_records import COMMON, FROST, PROCEDURAL, CorruptionRecord
-from amoc.reporting.judging import judge, narrow
+from amoc.reporting.judging import DOUBTFUL, judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, WITHOUT_FROST
 from amoc.reporting.records import Network
 from amoc.reporting.reports import Report, page
@@ -81,6 +82,14 @@ class Comparison:
         shown = tabulate(params, profile, self, found, self.heads[:1])
         whole = tabulate(params, profile, self, found, self.heads)
         numbers = {line.key: measured(found[line.key], self.heads) for line in self.lines}
+        doubts = []
+        for line in self.lines:
+            if line.name in params.networks(DATASET):
+                doubt = networks.doubts(params, profile, DATASET, line.name, results)
+                if doubt:
+                    numbers[line.key][DOUBTFUL] = 1
+                    told = f"Of {label(params, profile, line, found[line.key])}: {doubt}."
+                    doubts.append(fill(told, 120) + "\n")
         judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
         text = page(
             words.stands_in(params, profile, DATASET, networks=False),
@@ -88,7 +97,7 @@ class Comparison:
             SOURCES[images],
             f"![{self.title}, {profile} profile]({self.name}.svg)",
             to_markdown(shown),
-            READING + self.caption,
+            READING + self.caption + "".join(doubts),
             "## What this figure alone can check",
             judged,
         )

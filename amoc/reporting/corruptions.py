@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,18 @@ NAME = "corruptions"
 MODEL = Compared("standard", "standard", "standard")
 HEAD = "last"
 _WIDTH = 120  # of running text
+PUBLISHED = {  # why a severity may leave an image nearer than the one before
+    "glass blur": "trades blur for rounds",
+    "elastic transform": "moves the whole image less",
+    "spatter": "turns from water to mud",
+    "saturate": "turns from grey to colourful",
+    "procedural frost": "dims the image",
+    "motion blur": "is as wide at 4 as at 3",
+}
+DIGITS = {  # the same of the demo's images
+    "saturate": "finds no colour at 1 to 3",
+    "pixelate": "has the same size at 1 and 2, and at 3 and 4",
+}
 
 Five = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=SEVERITIES, max_length=SEVERITIES)]
 COLUMNS = (
@@ -151,15 +163,20 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
         )
     if sheet is not None:
         still = [call(name) for name, five in sheet.distances.items() if any(b <= a for a, b in pairwise(five))]
+        own = DIGITS if sheet.source == "digits" else {}
+        published = {name: reason for name, reason in PUBLISHED.items() if name not in own}
         sentences.append(
-            f"The distance does not grow from each severity to the next in {_listed(still)}. The published "
-            "constants have it so: glass blur trades blur for rounds, elastic transform moves the whole image less, "
-            "spatter turns from water to mud, saturate from grey to colourful, frost dims the image, and motion blur "
-            "is as wide at 4 as at 3."
+            f"The distance does not grow from each severity to the next in {_listed(still)}."
+            + _because("The published constants have it so", published, still)
+            + _because("These images are grey and of 8x8", own, still)
         )
-        if "pixelate" in still:
-            sentences[-1] += " Of images of 8x8, pixelate has the same size at 1 and 2, and at 3 and 4."
     return "\n\n".join(fill(each, _WIDTH) for each in sentences) + "\n" if sentences else "Nothing is measured yet.\n"
+
+
+def _because(why: str, reasons: Mapping[str, str], names: Sequence[str]) -> str:
+    """' Why: reason, reason.' of those that have one."""
+    told = [f"{name} {reasons[name]}" for name in names if name in reasons]
+    return f" {why}: {', '.join(told)}." if told else ""
 
 
 def _listed(names: Sequence[str]) -> str:

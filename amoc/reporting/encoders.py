@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import published, records, verdicts, words
-from amoc.reporting.judging import judge, narrow
+from amoc.reporting.judging import DOUBTFUL, judge, narrow
 from amoc.reporting.paper_claims import CLAIMS, MEASURES
 from amoc.reporting.records import Outcome, Record
 from amoc.reporting.reports import Report, page
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MEAN = "_mean"  # ends the key of a row that is the mean over seeds
 CHANCE = 10.0  # percent, of ten classes
 AT_CHANCE = "at chance on clean images: what was trained under this protocol learned nothing, whatever the features are"
+FAILED = (
+    "less than half of what a linear layer gets from the same encoder, on clean images: that training of the whole "
+    "network failed, which says nothing of the features"
+)
 CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
 READING = """\
 Percent of the test images classified right. In brackets are epochs and batch size (b) of the pre-training. **Bold** and
@@ -81,6 +85,10 @@ class Listing:
         found = find(params, profile, self.dataset, self.runs, results, self.protocols)
         table = tabulate(params, profile, self, found)
         numbers = metrics(table)
+        for line in self.lines:
+            record = found.get(line.run)
+            if record is not None and _doubtful(self, record):
+                numbers[line.key][DOUBTFUL] = 1
         repeated = any(row.key.endswith(MEAN) for row in table.rows)
         reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(self, profile) else "")
         judged = narrow(CLAIMS, {self.name})
@@ -216,6 +224,7 @@ def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Reco
     found = outcome(record, measure) if record else None
     if found is not None:
         own = (AT_CHANCE,) if _at_chance(listing, measure, record) else ()
+        own += (FAILED,) if _failed(measure, record) else ()
         return Cell(found.exact, found.n, published=printed, published_notes=notes, notes=own)
     missing = record.status if record and record.status != "ok" else NOT_MEASURED
     return Cell(published=printed, published_notes=notes, missing=missing)
@@ -228,6 +237,19 @@ def _at_chance(listing: Listing, measure: str, record: Record) -> bool:
         return False
     low, high = Cell(clean.exact, clean.n).interval
     return low <= CHANCE <= high
+
+
+def _failed(measure: str, record: Record) -> bool:
+    """Whether the measure is of the whole network, and that is far worse than the best linear layer on the encoder."""
+    protocol = measure.partition("_")[0]
+    whole = [name for name, recipe in record.recipes.items() if recipe.train == "all"]
+    clean = {name: number(record, f"{name}_clean") or 0.0 for name in record.recipes}
+    return protocol in whole and clean[protocol] < max(clean[name] for name in clean if name not in whole) / 2
+
+
+def _doubtful(listing: Listing, record: Record) -> bool:
+    """Whether the run collapsed, ended in NaN, or learned nothing under one of the protocols."""
+    return record.status != "ok" or any(_at_chance(listing, measure, record) for measure in listing.measures)
 
 
 def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:

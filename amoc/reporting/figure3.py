@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 
 from amoc.params import Params
-from amoc.reporting import encoders, records, verdicts, words
+from amoc.reporting import encoders, records, study, verdicts, words
 from amoc.reporting.encoders import Line, Listing
 from amoc.reporting.judging import judge, narrow
 from amoc.reporting.p_values import LEVEL, Group, Mark, draw
@@ -70,12 +70,16 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     table = Table("Pair and measure", COLUMNS, tuple(_row(each, names) for each in tests))
     accuracies = encoders.tabulate(params, profile, listing, found)
     numbers = _metrics(tests, metrics(table)) | metrics(accuracies)
+    for method, seeds in by_seed.items():
+        if len(seeds) > 1:
+            numbers[f"{method}{encoders.MEAN}"]["seeds"] = len(seeds)
     text = page(
         words.stands_in(params, profile, DATASET, networks=False),
         "# Figure 3: paired tests over seeds",
         f"![p-values of paired tests between MoCo, ACL and AMOC, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         can_show(tests),
+        *study.machines(profile, by_seed, results),
         f"## {listing.title}",
         to_markdown(accuracies),
         SEEDS,

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from amoc.reporting import between_seeds
+from amoc.reporting.between_seeds import Metrics
 from amoc.reporting.inequalities import Check, Quantity
 
-Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row -> column -> number
 Answer = Literal["holds", "does not hold", "not measured"]
+DOUBTFUL = "doubtful"  # column of metrics.json: 1 for a run that collapsed, or learned nothing under a protocol
 BETTER = "better than claimed"  # of a part alone
 _NAMED = 4  # rows or numbers that a detail names before it counts the rest
 
@@ -56,19 +58,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured."""
+    """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured.
+
+    limit: how far seeds alone would move that margin; None if nothing like it was repeated.
+    doubtful: rows that it reads of runs that collapsed, or learned nothing.
+    """
 
     part: Part
     verdict: Answer | Literal["better than claimed"]
     margin: float | None
     detail: str
     missing: tuple[Quantity, ...] = ()
+    limit: float | None = None
+    doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
     """`margin` is the smallest of the parts that decide: of those that fail, else of all that are not better than
-    claimed; among them of those in `unit`, points if any is. None if not measured."""
+    claimed; among them of those in `unit`, points if any is. None if not measured. `limit` is of the same part."""
 
     claim: Claim
     verdict: Answer
@@ -76,6 +84,8 @@ class Verdict:
     unit: str
     detail: str
     parts: tuple[PartVerdict, ...]
+    limit: float | None = None
+    doubtful: tuple[str, ...] = ()
 
 
 def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
@@ -107,9 +117,11 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
     deciding = [part for part in parts if part.verdict == verdict]
     units = [part.part.unit for part in deciding]
     unit = "points" if "points" in units or not units else units[0]
-    margins = [part.margin for part in deciding if part.margin is not None and part.part.unit == unit]
-    margin = None if verdict == "not measured" else min(margins, default=None)
-    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts)
+    measured = {part.margin: part for part in deciding if part.margin is not None and part.part.unit == unit}
+    margin = None if verdict == "not measured" else min(measured, default=None)
+    limit = None if margin is None else measured[margin].limit
+    doubtful = tuple(dict.fromkeys(row for part in deciding for row in part.doubtful))
+    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts, limit, doubtful)
 
 
 def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
@@ -145,14 +157,15 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
     short = [check for check, margin in enough.items() if not _met(check, margin)]
     holds = all(_met(check, margin) for check, margin in margins.items())
     if short:
-        return PartVerdict(part, "not measured", None, f"too few: {_said(short[0], numbers)}")
+        return PartVerdict(part, "not measured", None, f"not to be judged on {_said(short[0], numbers)}")
     if missing and (holds or part.conceded or len(enough) < len(part.enough)):
         return PartVerdict(part, "not measured", None, _missing(missing), missing)
     closest = min(margins, key=margins.__getitem__)
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
     how = "fails most at" if verdict == "does not hold" else "closest is"
     detail = f"{how} {closest.name}: {_said(closest, numbers)}"
-    return PartVerdict(part, verdict, margins[closest], detail)
+    limit = _limit(closest, metrics)
+    return PartVerdict(part, verdict, margins[closest], detail, limit=limit, doubtful=_doubtful(part, metrics))
 
 
 def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) -> dict[Check, float]:
@@ -162,12 +175,26 @@ def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) 
     return {check: round(check.margin(values), 9) for check, values in given.items() if None not in values}
 
 
+def _limit(check: Check, metrics: Metrics) -> float | None:
+    spreads = [between_seeds.find(quantity, metrics) for quantity in check.reads]
+    if check.limit is None or None in spreads:
+        return None
+    return check.limit([spread for spread in spreads if spread is not None])
+
+
+def _doubtful(part: Part, metrics: Metrics) -> tuple[str, ...]:
+    rows = {(q.table, q.row): metrics[q.table].get(q.row, {}) for q in part.reads if q.table in metrics}
+    return tuple(dict.fromkeys(f"{row} in {table}" for (table, row), own in rows.items() if own.get(DOUBTFUL)))
+
+
 def _met(check: Check, margin: float) -> bool:
     return margin > 0 or (check.equality and margin == 0)
 
 
 def _said(check: Check, numbers: Mapping[Quantity, float | None]) -> str:
-    """'amoc clean 80.1, trades clean 82.2': what it read."""
+    """'amoc clean 80.1, trades clean 82.2': what it read, or what it says itself."""
+    if check.say is not None:
+        return check.say(tuple(numbers[quantity] for quantity in check.reads))
     said = [f"{quantity.row} {quantity.column} {numbers[quantity]:.4g}" for quantity in check.reads[:_NAMED]]
     return f"{', '.join(said)}{_rest(check.reads)}"
 

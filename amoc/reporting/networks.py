@@ -13,7 +13,7 @@ from pathlib import Path
 from amoc.params import Params
 from amoc.reporting import published, records, verdicts, words
 from amoc.reporting.dot_plot import Entry, Panel, draw
-from amoc.reporting.judging import judge, narrow
+from amoc.reporting.judging import DOUBTFUL, judge, narrow
 from amoc.reporting.paper_claims import AGAIN, CLAIMS, floors
 from amoc.reporting.records import Encoder, Record, UsedAttack
 from amoc.reporting.reports import Report, page
@@ -50,17 +50,20 @@ class Attacked:
         images = max((record.test_images for record in counted), default=None)
         used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
         columns = _columns(params, profile, self, used)
-        comparing = profile == "paper"
+        comparing, on = profile == "paper", f", {words.DATASETS[dataset]}"
         rows = tuple(_row(line, columns, (self.published or name) if comparing else None) for line in lines)
         table = Table("Model", columns, rows, images)
         numbers = metrics(table)
+        for line in lines:
+            if line.doubt:
+                numbers[line.key][DOUBTFUL] = 1
         grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
         judged = (*narrow((*CLAIMS, *AGAIN), {name}), *grounds)
         checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
         text = page(
             words.stands_in(params, profile, dataset),
-            f"# {self.title}: accuracy (%) under attack",
-            f"![Clean, PGD20 and AutoAttack accuracy of each model, {profile} profile]({name}.svg)",
+            f"# {self.title}: accuracy (%) under attack{on}",
+            f"![{self.title}: clean, PGD20 and AutoAttack accuracy of each model{on}, {profile} profile]({name}.svg)",
             to_markdown(table),
             READING + (COMPARING if comparing else ""),
             *(checks if judged else ()),
@@ -79,6 +82,7 @@ class Line:
     record: Record | None
     title: str  # what it is called without its settings
     settings: str = ""  # that were used, in words
+    doubt: str = ""  # what is to be said of the encoder that it was fine-tuned from
 
 
 READING = """\
@@ -102,12 +106,25 @@ def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> l
         record = records.find("attack", profile, dataset, name, results)
         used = _settings(params, record) if record else ""
         if name in networks:
-            title = network(params, profile, dataset, name)
-            lines += [Line(key, LAST, record, title, used), Line(f"{key}_{TWIN}", TWIN, record, title)]
+            title, doubt = network(params, profile, dataset, name), doubts(params, profile, dataset, name, results)
+            lines += [Line(key, LAST, record, title, used, doubt), Line(f"{key}_{TWIN}", TWIN, record, title)]
         else:
             title, probe = _encoder(params, profile, dataset, name), params.attacked_probe
             lines += [Line(key, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", used)]
     return lines
+
+
+def doubts(params: Params, profile: str, dataset: str, name: str, results: Path) -> str:
+    """'its encoder collapsed: ...', of a network that was fine-tuned from one that did not end well; else nothing.
+
+    Read from results/<profile>/<dataset>/evaluate/<encoder>.json.
+
+    Raises:
+        Refusal: that file is missing in the demo, or is broken.
+    """
+    run = params.classifying(profile, dataset, name).encoder
+    encoder = records.find("evaluate", profile, dataset, run, results) if run else None
+    return "" if encoder is None or encoder.status == "ok" else f"its encoder {encoder.reservation}"
 
 
 def network(params: Params, profile: str, dataset: str, name: str) -> str:
@@ -149,6 +166,7 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
         return Row(line.key, f"{line.title} (not measured)", cells)
     bad = record.status != "ok"
     notes = (record.reservation,) if bad else ()
+    notes += (line.doubt,) if line.doubt else ()
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
     return Row(line.key, label, cells, not bad, notes)
 

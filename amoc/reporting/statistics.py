@@ -6,7 +6,7 @@ scipy takes most of a second to import, so only the functions that need it do so
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
@@ -121,6 +121,47 @@ def least_difference(deviation: float, freedom: int, values: int, p: float) -> f
     from scipy.stats import t as student
 
     return float(student.ppf(1 - p / 2, freedom)) * deviation * math.sqrt(2 / values)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart seeds put a number: a standard deviation, and the degrees of freedom of its estimate.
+
+    of: whose seeds; numbers that share an estimate share its freedom.
+    """
+
+    of: str
+    deviation: float
+    freedom: int
+
+
+def limit_of_sum(terms: Iterable[Spread], p: float) -> float:
+    """By how much a sum of independent numbers has to move until seeds alone would do it in less than p, two-sided.
+
+    t(1 - p / 2; f) * sqrt(sum of v), v the variance of the numbers that share an estimate, and f by Welch and
+    Satterthwaite: (sum of v)^2 / sum of (v^2 / freedom). In the unit of the deviations.
+    """
+    from scipy.stats import t as student
+
+    variances: dict[tuple[str, int], float] = {}
+    for term in terms:
+        estimate = (term.of, term.freedom)
+        variances[estimate] = variances.get(estimate, 0.0) + term.deviation**2
+    whole = sum(variances.values())
+    if whole == 0.0:
+        return 0.0
+    freedom = whole**2 / sum(own**2 / free for (_, free), own in variances.items())
+    return float(student.ppf(1 - p / 2, freedom)) * math.sqrt(whole)
+
+
+def limit_of_range(spread: Spread, count: int, p: float) -> float:
+    """Which range of so many numbers, of runs that differ in their seeds alone, is exceeded with probability p (Tukey).
+
+    q(1 - p; count, freedom) * deviation, q the quantile of the studentised range.
+    """
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(1 - p, count, spread.freedom)) * spread.deviation
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -43,11 +43,13 @@ class Configured:
     runs: tuple[str, ...] | None = None
     networks: tuple[str, ...] | None = None
     probes: tuple[str, ...] | None = None
+    caption: str = ""
 
     def build(self, params: Params, profile: str) -> Report:
         """The attacks of the pre-training runs, of the classifiers and their early stopping, and of the suite."""
         table = Table("Used in", COLUMNS, (*_training(params, profile, self), *_testing(params, profile, self)))
-        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table), READING)
+        told = READING + self.caption
+        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table), told)
         return Report(self.name, profile, text, to_csv(table), metrics(table))
 
 

@@ -48,7 +48,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     known = params.runs(DATASET)
     found = {run: clocks.find(profile, DATASET, run, results) if run in known else None for run in RUNS}
     table = Table("Encoder", COLUMNS, tuple(_row(params, profile, run, clock) for run, clock in found.items()))
-    numbers = metrics(table)
+    epochs = {run: clock.epochs if clock else None for run, clock in found.items()}
+    numbers = {row: columns | {"epochs": epochs[row]} for row, columns in metrics(table).items()}
     alike = _alike([clock for clock in found.values() if clock is not None])
     if not alike:  # hours and seconds that do not compare stay out of metrics.json, which claims are judged on
         numbers = {row: columns | dict.fromkeys(COMPARED) for row, columns in numbers.items()}
@@ -61,12 +62,12 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         "## What this table alone can check",
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
-    return Report(NAME, profile, text, to_csv(table), {row: _times(columns) for row, columns in numbers.items()})
+    return Report(NAME, profile, text, to_csv(table), {row: _numbers(columns) for row, columns in numbers.items()})
 
 
-def _times(columns: dict[str, float | None]) -> dict[str, float | None]:
+def _numbers(columns: dict[str, float | None]) -> dict[str, float | None]:
     """Without the machine, which is words, unless nothing at all was measured."""
-    return {column.key: columns[column.key] for column in TIMES}
+    return {key: columns[key] for key in ("epochs", *(column.key for column in TIMES))}
 
 
 def _alike(found: Sequence[Clock]) -> bool:

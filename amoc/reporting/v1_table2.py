@@ -15,6 +15,10 @@ TABLE = Configured(
         *("acc_long_finetuned_v1", "aca_frozen_finetuned_v1", "aca_frozen_long_finetuned_v1"),
     ),
     probes=("stdev", "robev"),
+    caption=(
+        "The preprint says of an attack of 20 steps that it generates its perturbations, not whether in training too;\n"
+        "there it is the journal's here.\n"
+    ),
 )
 
 build = TABLE.build

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import networks, published, records, verdicts, words
-from amoc.reporting.judging import judge, narrow
+from amoc.reporting.judging import DOUBTFUL, judge, narrow
 from amoc.reporting.paper_claims import CLAIMS
 from amoc.reporting.records import Record
 from amoc.reporting.reports import Report, page
@@ -43,10 +44,14 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     found = {name: records.find("attack", profile, DATASET, name, results) for name in MODELS if name in known}
     counted = [record for record in found.values() if record is not None]
     records.compare_alike(counted)
-    rows = tuple(_row(params, profile, key, tuple(found.get(name) for name in ROWS[key])) for key in ROWS)
+    doubts = {name: networks.doubts(params, profile, DATASET, name, results) for name in found}
+    rows = tuple(_row(params, profile, key, tuple(found.get(name) for name in ROWS[key]), doubts) for key in ROWS)
     images = max((record.test_images for record in counted), default=None)
     table = Table("Model", _columns(params, profile, counted), rows, images)
     numbers = metrics(table)
+    for key, both in ROWS.items():
+        if any(doubts.get(name) for name in both):
+            numbers[key][DOUBTFUL] = 1
     text = page(
         words.stands_in(params, profile, DATASET),
         "# Preprint, Table 5: after fine-tuning, accuracy (%)",
@@ -83,12 +88,17 @@ def _columns(params: Params, profile: str, counted: list[Record]) -> tuple[Colum
     return tuple(columns)
 
 
-def _row(params: Params, profile: str, key: str, both: tuple[Record | None, ...]) -> Row:
+def _row(
+    params: Params, profile: str, key: str, both: tuple[Record | None, ...], doubts: Mapping[str, str]
+) -> Row:  # fmt: skip
     """What was measured of the networks with a short and with a long encoder."""
-    cells, notes = {}, []
-    for length, record in zip(LENGTHS, both, strict=True):
+    cells, notes, scale = {}, [], params.scale(profile)
+    of_encoders: dict[str, list[int]] = {}
+    for length, epochs, record in zip(LENGTHS, (scale.short, scale.long), both, strict=True):
         if record is not None and record.status != "ok":
             notes.append(f"{record.name}: {record.reservation}")
+        elif record is not None and doubts[record.name]:
+            of_encoders.setdefault(doubts[record.name], []).append(epochs)
         for short, attack in ATTACKS.items():
             column = f"{short}_{length}"
             printed = published.number(NAME, key, column) if profile == "paper" else None
@@ -102,4 +112,5 @@ def _row(params: Params, profile: str, key: str, both: tuple[Record | None, ...]
     if recipe:
         objective = words.OBJECTIVES.get(recipe.objective, recipe.objective)
         label += f" ({recipe.epochs} ep {objective}, b{recipe.batch_size})"
-    return Row(key, label, cells, ranked=not notes, notes=tuple(notes))
+    doubtful = (f"{' and '.join(map(str, epochs))} ep: {doubt}" for doubt, epochs in of_encoders.items())
+    return Row(key, label, cells, ranked=not notes, notes=(*notes, *doubtful))

@@ -7,29 +7,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import fill
 
+from amoc.reporting import between_seeds
 from amoc.reporting.judging import PartVerdict, Verdict
 from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
 
 _VERDICT = Column("verdict", "Verdict")
 _MARGIN = Column("margin", "Margin")
+_SEEDS = Column("seeds", "Seeds")
 _UNIT = Column("unit", "Unit")
 _DETAIL = Column("detail", "Detail")
-_READ = (_VERDICT, _MARGIN, _UNIT)
+_READ = (_VERDICT, _MARGIN, _SEEDS, _UNIT)
 _WIDTH = 140
 _DIGITS = {"points": 2}
 
 
 def markdown(verdicts: Sequence[Verdict], corner: str) -> str:
     """The table and, below it, the numbers that decided. A margin is positive where the inequality holds. The parts of
-    a claim are listed once one of them is measured."""
+    a claim are listed once one of them is measured. What seeds alone would do has a column where it is known."""
     details = [
         fill(f"- {label(verdict)}: {verdict.detail}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         for verdict in verdicts
     ]
-    table = _table(verdicts, corner, _READ)
+    repeated = any(part.limit is not None for verdict in verdicts for part in verdict.parts)
+    table = _table(verdicts, corner, _READ if repeated else tuple(column for column in _READ if column != _SEEDS))
     unknown = {f"{v.claim.key}_{n}" for v in verdicts if not _begun(v) for n in range(1, len(v.parts) + 1)}
     shown = replace(table, rows=tuple(row for row in table.rows if row.key not in unknown))
-    return to_markdown(shown) + "\n" + "\n".join(details) + "\n"
+    reading = between_seeds.READING + "\n" if repeated else ""
+    return to_markdown(shown) + "\n" + reading + "\n".join(details) + "\n"
 
 
 def csv(verdicts: Sequence[Verdict]) -> str:
@@ -39,7 +43,10 @@ def csv(verdicts: Sequence[Verdict]) -> str:
 def metrics(verdicts: Sequence[Verdict]) -> dict[str, dict[str, float | None]]:
     """Claim -> holds (1, 0, None if not measured) and margin."""
     answers = {"holds": 1, "does not hold": 0, "not measured": None}
-    return {v.claim.key: {"holds": answers[v.verdict], "margin": _rounded(v.margin)} for v in verdicts}
+    return {
+        v.claim.key: {"holds": answers[v.verdict], "margin": _rounded(v.margin), "seeds": _rounded(v.limit)}
+        for v in verdicts
+    }
 
 
 def counts(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
@@ -52,6 +59,16 @@ def count(verdicts: Sequence[Verdict]) -> str:
     """'7 hold, 2 do not hold, 9 are not measured'."""
     holds, fails, unknown = counts(verdicts).values()
     return f"{holds} hold, {fails} {'does' if fails == 1 else 'do'} not hold, {unknown} not measured"
+
+
+def beyond_seeds(verdicts: Sequence[Verdict]) -> str:
+    """'Of 20 parts whose margin seeds may move by a known amount, 9 are beyond it.'; nothing if of none it is known."""
+    known = [part for verdict in verdicts for part in verdict.parts if part.limit is not None]
+    beyond = sum(_beyond(part) for part in known)
+    parts = f"{len(known)} part{'s' * (len(known) != 1)}"
+    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have one beyond that.\n" * (
+        len(known) > 0
+    )
 
 
 def label(verdict: Verdict) -> str:
@@ -69,7 +86,8 @@ def _table(verdicts: Sequence[Verdict], corner: str, columns: tuple[Column, ...]
     for verdict in verdicts:
         rows.append(Row(verdict.claim.key, f"{label(verdict)} ({verdict.claim.source})", _cells(verdict, verdict.unit)))
         for number, part in enumerate(verdict.parts, start=1):
-            rows.append(Row(f"{verdict.claim.key}_{number}", f"- {part.part.statement}", _cells(part, part.part.unit)))
+            cells, notes = _cells(part, part.part.unit), _notes(part)
+            rows.append(Row(f"{verdict.claim.key}_{number}", f"- {part.part.statement}", cells, notes=notes))
     return Table(corner, columns, tuple(rows))
 
 
@@ -77,12 +95,25 @@ def _cells(verdict: Verdict | PartVerdict, unit: str) -> dict[str, Cell]:
     margin = verdict.margin
     partly = isinstance(verdict, Verdict) and not verdict.claim.whole
     so_far = " so far" if partly and verdict.verdict == "holds" else ""
+    digits = _DIGITS.get(unit, 3)
+    mark = "**" if _beyond(verdict) else ""
+    limit = verdict.limit
     return {
         "verdict": Cell(f"{verdict.verdict}{so_far}"),
-        "margin": Cell(margin, missing="", shown=None if margin is None else f"{margin:+.{_DIGITS.get(unit, 3)}f}"),
+        "margin": Cell(margin, missing="", shown=None if margin is None else f"{mark}{margin:+.{digits}f}{mark}"),
+        "seeds": Cell(limit, missing="", shown=None if limit is None else f"±{limit:.{digits}f}"),
         "unit": Cell(unit if margin is not None else ""),
         "detail": Cell(verdict.detail),
     }
+
+
+def _beyond(verdict: Verdict | PartVerdict) -> bool:
+    """Whether the margin is wider than what seeds alone would do."""
+    return None not in (verdict.margin, verdict.limit) and abs(verdict.margin) > verdict.limit
+
+
+def _notes(part: PartVerdict) -> tuple[str, ...]:
+    return (f"rests on {', '.join(part.doubtful)}: collapsed, or at chance, see there",) if part.doubtful else ()
 
 
 def _rounded(margin: float | None) -> float | None:

@@ -22,10 +22,15 @@ from amoc.reporting import (
     switches,
     table3,
     table4,
+    table5,
+    table5_seed2,
+    table6,
     table8,
     transfer,
     v1_figure2,
+    v1_table3,
     v1_table4,
+    v1_table5,
     v1_table6,
 )  # fmt: skip
 from amoc.reporting.paper_claims import CLAIMS
@@ -72,10 +77,30 @@ def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
         stage = stage_of(graph, report)
         folder = f"results/{graph.profile}/cifar10"
         kinds = tuple(f"{folder}/{kind}/" for kind in ("evaluate", "pretrain", "embed", "corrupt"))
-        files = (file, "pretrain/{}.clock.json") if report in GROUPS["Studies"] else (file,)  # on which machine
+        on_which_machine = report in (*GROUPS["Studies"], "figure3")
+        files = (file, "pretrain/{}.clock.json") if on_which_machine else (file,)
         expected = {f"{folder}/{file.format(run)}" for file in files for run in runs}
         assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report
         assert runs <= set(params.runs("cifar10")), report
+
+
+def test_a_report_of_fine_tuned_networks_depends_on_their_encoders(graph):
+    """On how their pre-training ended, which the networks' own results do not tell."""
+    params = shipped.params()
+    shown = {
+        ("table5", "cifar10"): table5.TABLE.models.values(),
+        ("table5_seed2", "cifar10"): table5_seed2.TABLE.models.values(),
+        ("table6", "cifar100"): table6.TABLE.models.values(),
+        ("v1_table3", "cifar10"): v1_table3.TABLE.models.values(),
+        ("v1_table5", "cifar10"): v1_table5.MODELS,
+        ("v1_figure2", "cifar10"): [line.name for line in v1_figure2.FIGURE.lines],
+    }
+    for (report, dataset), models in shown.items():
+        own = {params.classifying(graph.profile, dataset, model).encoder
+               for model in models if model in params.networks(dataset)} - {None}  # fmt: skip
+        folder = f"results/{graph.profile}/{dataset}/evaluate/"
+        found = {path for path in graph.files(stage_of(graph, report)) if path.startswith(folder)}
+        assert found == {f"{folder}{encoder}.json" for encoder in own} and own, report
 
 
 def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
@@ -89,7 +114,8 @@ def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
 
 
 def test_claims_depend_on_every_report_that_one_of_them_reads_and_floors_on_table5(graph):
-    read = {table for claim in CLAIMS for part in claim.parts for table in part.tables}
+    """And on those that tell how far seeds go."""
+    read = {table for claim in CLAIMS for part in claim.parts for table in part.tables} | {"figure3", "table5_seed2"}
     assert set(claims.READS) == read
     for name, given in (("claims", read), ("floors", {"table5"})):
         files = {f"reports/{report}/{graph.profile}/metrics.json" for report in given}

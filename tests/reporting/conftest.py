@@ -97,13 +97,19 @@ def made() -> SimpleNamespace:
 
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[[dict], Path]:
-    """Write a result where its stage would; results/ is in the test's own folder."""
+    """Write a result where its stage would; results/ is in the test's own folder.
+
+    Beside that of a fine-tuned network there is one of its encoder, which ended well unless it was written otherwise.
+    """
 
     def write(content: dict) -> Path:
-        folder = tmp_path / "results" / content["profile"] / content["dataset"] / content["kind"]
-        path = folder / f"{content['name']}.json"
+        folder = tmp_path / "results" / content["profile"] / content["dataset"]
+        path = folder / content["kind"] / f"{content['name']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
+        name = content["settings"].get("encoder")
+        if name and not (folder / "evaluate" / f"{name}.json").exists():
+            write(probed(name, (50,) * 4) | {"profile": content["profile"], "dataset": content["dataset"]})
         return path
 
     return write

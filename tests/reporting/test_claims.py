@@ -30,8 +30,8 @@ def reports(tmp_path):
 def test_claims_are_counted_and_say_why(params, reports):
     report = claims.build(params, "small", reports({"table3": TABLE3}))
     assert report.metrics["claims"] == {"holds": 0, "does_not_hold": 1, "not_measured": 17}
-    assert report.metrics["claim4"] == {"holds": 0, "margin": -9.0}
-    assert report.metrics["claim1"] == {"holds": None, "margin": None}
+    assert report.metrics["claim4"] == {"holds": 0, "margin": -9.0, "seeds": None}
+    assert report.metrics["claim1"] == {"holds": None, "margin": None, "seeds": None}
     assert "# Claims of the papers: 0 hold, 1 does not hold, 17 not measured\n" in report.markdown
     assert "3 not measured; fails most at moco under 1, stdev_pgd20:" in " ".join(report.markdown.split())
     json.dumps(report.metrics, allow_nan=False)
@@ -45,7 +45,7 @@ def test_parts_are_listed_once_one_is_measured(params, reports):
 
 def test_every_part_is_in_the_csv(params, reports):
     rows = list(csv.DictReader(claims.build(params, "small", reports({})).csv.splitlines()))
-    assert list(rows[0]) == ["key", "label", "verdict", "margin", "unit", "detail"]
+    assert list(rows[0]) == ["key", "label", "verdict", "margin", "seeds", "unit", "detail"]
     assert {"claim1_3", "claim9_7", "claim18_2"} <= {row["key"] for row in rows}
 
 

@@ -120,6 +120,11 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
     report = v1_figure2.build(params, "demo")
     assert [report.metrics[row]["mean18"] for row in ("adv_training", "trades", "aca_frozen_finetuned")] == [40, 60, 50]
     assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT)" in report.markdown
+    assert "its encoder" not in report.markdown
+    keep(made.probed("aca_frozen", (50,) * 4) | {"status": "collapsed"})
+    told = v1_figure2.build(params, "demo")
+    assert "Of AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT): its encoder collapsed: the " in told.markdown
+    assert [told.metrics[row].get("doubtful") for row in ("trades", "aca_frozen_finetuned")] == [None, 1]
     assert (
         "| 16. AMOC is above adversarial training and TRADES on corruptions (preprint, Figure 2) | does not hold"
         in (report.markdown)

@@ -32,7 +32,7 @@ def run(method: str, seed: int) -> str:
 
 
 @pytest.fixture
-def everything(made, save, params, tmp_path):
+def everything(made, save, timed, params, tmp_path):
     """All seeds of all methods, and in params.yaml a run of AMOC with another setting, which is no repeat."""
     runs = {run(method, seed): {"method": "acl" if method == "acl" else "amoc", "seed": seed}
             for method in METHODS for seed in range(1, 6)}  # fmt: skip
@@ -43,6 +43,7 @@ def everything(made, save, params, tmp_path):
             for seed, numbers in seeds.items():
                 name = run(method, seed)
                 content = made.probed(name, numbers, **{"seed": seed} | SETTINGS[method])
+                timed(profile, name)
                 if name not in without:
                     save(content | {"profile": profile} | changes.get(name, {}))
         return tmp_path / "results"

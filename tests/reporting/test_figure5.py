@@ -76,7 +76,8 @@ def test_at_the_radius_of_training_it_is_the_attack_of_table5_from_another_start
     for attack in figure5.ATTACKS:
         assert radii[f"{attack}_eps_8"] == table5[attack] and f"{attack}_eps_8" not in table5
     report = figure5.build(settings, "demo", measured())
-    assert "8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random start" in report.markdown
+    told = " ".join(report.markdown.split())
+    assert "8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random start" in told
     assert figure5.STARTS in [text.get_text() for text in report.draw().axes[0].texts]
 
 

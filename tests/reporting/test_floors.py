@@ -70,7 +70,7 @@ def test_floors_are_counted(project):
         "floor_amoc_seed2": "does not hold",
     }
     assert report.metrics["floors"] == {"holds": 4, "does_not_hold": 2, "not_measured": 0}
-    assert report.metrics["floor_pgd_at_seed1"] == {"holds": 0, "margin": -1.0}
+    assert report.metrics["floor_pgd_at_seed1"] == {"holds": 0, "margin": -1.0, "seeds": None}
     assert "# Floors of the profile: 4 hold, 2 do not hold, 0 not measured\n" in report.markdown
     json.dumps(report.metrics, allow_nan=False)
 

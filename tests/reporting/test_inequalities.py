@@ -37,6 +37,16 @@ def test_above_pairs_the_upper_row_with_each_lower_row_in_each_column():
     assert all(check.margin((5.0, 3.0)) == 1.0 for check in checks)
 
 
+def test_what_a_margin_is_made_of_is_said():
+    """The ends of a range, means, gains: not the first of many numbers."""
+    (even,) = flat("t", ("a", "b", "c"), ("x",), 2)
+    assert even.say((10.0, 13.0, 11.0)) == "largest b 13, smallest a 10"
+    assert mean_above("t", "a", "b", ("x", "y")).say((4.0, 6.0, 1.0, 5.0)) == "mean of a 5, of b 3"
+    gain = pronounced("t", "a", "b", "y", ("x", "y", "z"))
+    assert gain.say((11.0, 25.0, 33.0, 10.0, 20.0, 30.0)) == "a minus b +5, in the mean +3"
+    assert difference(A, B).say is None
+
+
 def test_growing_compares_neighbours():
     checks = growing("t", ("a", "b", "c"), ("x",))
     assert [(c.reads[0].row, c.reads[1].row) for c in checks] == [("b", "a"), ("c", "b")]

@@ -49,6 +49,18 @@ def table(markdown: str, corner: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in every[start : every.index("", start)]]
 
 
+def test_a_training_of_the_whole_network_that_failed_says_so(params, measured):
+    """Where it ends below half of what a linear layer gets from the same features; a weak encoder is no failure."""
+    failed = "that training of the whole network failed"
+    for aff, slf, expected in ((44, 90, True), (46, 90, False), (20, 30, False)):
+        numbers = NUMBERS | {"aff": (aff, 1, "0000"), "slf": (slf, 1, "0000"), "alf": (slf - 5, 1, "0000")}
+        measured("moco", NUMBERS)
+        report = peers.build(params, "demo", measured("amoc", numbers))
+        assert (failed in report.markdown) == expected
+        moco, amoc = (line for line in report.markdown.splitlines() if line.startswith("| AMOC (60 ep, b64)"))
+        assert (moco.count("[1]"), amoc.count("[1]")) == (0, 3 * expected)
+
+
 def test_a_row_has_each_protocol_under_each_attack(params, measured):
     measured("moco", {name: (60, 0, "0000") for name in NUMBERS})
     report = peers.build(params, "demo", measured("amoc", NUMBERS))

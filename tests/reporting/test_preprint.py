@@ -170,3 +170,17 @@ def test_table2_of_the_preprint_has_the_runs_and_networks_that_its_reports_read(
     assert set(v1_table2.TABLE.probes) == probes
     text = v1_table2.build(settings, "paper").markdown
     assert "amoc_free" not in text and "ALP" not in text and "AdEv" not in text
+
+
+@pytest.mark.parametrize(("report", "suite"), [(v1_table3, "v1"), (v1_table5, "v1")])
+def test_a_network_whose_encoder_collapsed_says_so(settings, attacked, made, save, report, suite):
+    """Its own training may have ended well."""
+    models = v1_table3.TABLE.models.values() if report is v1_table3 else v1_table5.MODELS
+    results = attacked("cifar10", list(models), suite)
+    sound = report.build(settings, "demo", results)
+    assert "its encoder" not in sound.markdown and "doubtful" not in sound.metrics["aca_frozen_finetuned"]
+    save(made.probed("aca_frozen_long", (50,) * 4) | {"status": "collapsed"})
+    told = report.build(settings, "demo", results)
+    assert "its encoder collapsed: the features of its pre-training, or its projections, ended as " in told.markdown
+    assert told.metrics["aca_frozen_finetuned"]["doubtful"] == 1 and "doubtful" not in told.metrics["acc_finetuned"]
+    assert told.metrics["aca_frozen_finetuned"] == sound.metrics["aca_frozen_finetuned"] | {"doubtful": 1}

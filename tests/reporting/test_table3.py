@@ -38,6 +38,8 @@ def test_every_number_reaches_its_cell(made, save, tmp_path):
         save(made.probed(run, numbers, seed=seed))
         expected[run] = dict(zip(MEASURES, map(float, numbers), strict=True))
     report = table3.build(params, "demo", tmp_path / "results")
+    chance = {key for key, row in report.metrics.items() if row.pop("doubtful", 0)}
+    assert chance == {"acl_b64", "moco_long"}  # of which 10 or so of 100 images are right
     shown = {key: row for key, row in report.metrics.items() if not key.endswith("_mean")}
     assert shown == {run: row for run, row in expected.items() if not run.endswith("_seed2")}
     for run in ("moco", "amoc"):

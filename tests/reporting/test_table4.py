@@ -58,6 +58,7 @@ def test_each_number_in_its_cell(settings, save):
     for run, seconds in SECONDS.items():
         epochs = settings.pretraining("demo", "cifar10", run).epochs
         assert report.metrics[run] == pytest.approx({
+            "epochs": epochs,
             "total_hours": (epochs * seconds + 36) / 3600,
             "seconds_per_epoch": seconds,
             "images_per_second": 1000 / seconds,
@@ -104,11 +105,20 @@ def test_a_clock_without_a_peak_and_a_run_that_ended_early(settings, save):
 
 def test_claims_that_times_can_check(settings, save):
     markdown = table4.build(settings, "demo", save()).markdown
-    # 40 * 44 + 36 = 1796 s of 80 * 41 + 36 = 3316 s; 44 / 40 and 44 / 42 are within 0.8 to 1.25
-    assert "| - total hours: 0.15 to 0.25 of ACL long's " in markdown
+    # 40 epochs of 80 cannot take a fifth of the hours; 44 / 40 and 44 / 42 are within 0.8 to 1.25
+    assert "not to be judged on acl_long epochs 80, amoc epochs 40" in " ".join(markdown.split())
     verdicts = {line.split("|")[1].strip()[:2]: line.split("|")[2].strip() for line in markdown.splitlines()
                 if line.startswith(("| 5.", "| 7."))}  # fmt: skip
-    assert verdicts == {"5.": "does not hold", "7.": "holds"}
+    assert verdicts == {"5.": "not measured", "7.": "holds"}
+
+
+def test_a_fifth_of_the_hours_is_judged_where_there_is_a_fifth_of_the_epochs(settings, save):
+    """200 * 44 + 36 = 8836 s of 1000 * 41 + 36 = 41036 s is 0.215."""
+    for clock, verdict in (({}, "holds so far"), ({"seconds": {"total": 8e4, "train": 8e4}}, "does not hold")):
+        results = save("paper", amoc={"epochs": 200} | clock, acl_long={"epochs": 1000})
+        markdown = table4.build(settings, "paper", results).markdown
+        (line,) = (line for line in markdown.splitlines() if line.startswith("| 5."))
+        assert line.split("|")[2].strip() == verdict
 
 
 def test_the_paper_profile_has_the_journals_times_beside_ours(settings, save):
@@ -125,7 +135,7 @@ def test_the_paper_profile_has_the_journals_times_beside_ours(settings, save):
 
 def test_nothing_measured(settings, tmp_path):
     report = table4.build(settings, "paper", tmp_path)
-    assert {tuple(row) for row in report.metrics.values()} == {tuple(column.key for column in table4.TIMES)}
+    assert {tuple(row) for row in report.metrics.values()} == {("epochs", *(c.key for c in table4.TIMES))}
     assert all(number is None for row in report.metrics.values() for number in row.values())
 
 

@@ -215,7 +215,8 @@ def test_the_picture_of_the_paper_profile_has_the_published_numbers(params, ever
 
 
 def test_the_page_shows_the_picture(params, everything):
-    assert "\n![Clean, PGD20 and AutoAttack accuracy of each model, demo profile](table5.svg)\n" in (
+    told = "Table 5: clean, PGD20 and AutoAttack accuracy of each model, CIFAR-10, demo profile"
+    assert f"\n![{told}](table5.svg)\n" in (
         table5.build(params, "demo", everything()).markdown
     )
 

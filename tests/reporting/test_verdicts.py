@@ -52,17 +52,17 @@ def test_a_claim_of_which_another_report_decides_a_part_holds_so_far():
 
 def test_csv_has_every_part_and_its_detail(judged):
     lines = verdicts.csv(judged).splitlines()
-    assert lines[0] == "key,label,verdict,margin,unit,detail"
-    assert lines[6] == "claim3_1,- in clean,not measured,,,missing: c in t"
+    assert lines[0] == "key,label,verdict,margin,seeds,unit,detail"
+    assert lines[6] == "claim3_1,- in clean,not measured,,,,missing: c in t"
     assert len(lines) == 9
 
 
 def test_metrics_and_counts(judged):
     assert verdicts.metrics(judged) == {
-        "claim1": {"holds": 1, "margin": 4.5},
-        "claim2": {"holds": 0, "margin": -4.5},
-        "claim3": {"holds": None, "margin": None},
-        "floor_x": {"holds": 1, "margin": 0.5},
+        "claim1": {"holds": 1, "margin": 4.5, "seeds": None},
+        "claim2": {"holds": 0, "margin": -4.5, "seeds": None},
+        "claim3": {"holds": None, "margin": None, "seeds": None},
+        "floor_x": {"holds": 1, "margin": 0.5, "seeds": None},
     }
     assert verdicts.counts(judged) == {"holds": 2, "does_not_hold": 1, "not_measured": 1}
     assert verdicts.count(judged) == "2 hold, 1 does not hold, 1 not measured"
