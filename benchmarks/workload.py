@@ -13,7 +13,7 @@ from amoc.engine.batches import batches
 from amoc.engine.capture import Captured
 from amoc.engine.device import captures, compile_in_place, compiles
 from amoc.engine.generators import generator, reseed
-from amoc.pretraining.loop import build_method, build_optimizer, build_step, two_views
+from amoc.pretraining.loop import build_gradients, build_method, build_optimizer, build_step, two_views
 from amoc.pretraining.schedule import warmup_cosine
 from amoc.settings import Engine, Pretraining
 
@@ -56,7 +56,8 @@ class Workload:
         def only_views(pixels: Tensor) -> tuple[Tensor, Tensor]:
             return two_views(self.views, pixels, self.random)
 
-        self.step = build_step(self.method, self.optimizer, self.views, self.random, self.precision, capture)
+        gradients = build_gradients(self.method, self.views, self.random, self.precision, capture)
+        self.step = build_step(self.method, self.optimizer, gradients, self.precision)
         self.only_views = Captured(only_views, nn.Identity(), self.random) if capture else only_views
 
     def _positions(self) -> itertools.chain[tuple[Tensor, int, int]]:

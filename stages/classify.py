@@ -10,7 +10,7 @@ from amoc.classifying.loop import passes, train_classifier
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.curves import write_curve
-from amoc.engine.device import autocast, compile_in_place, describe, device
+from amoc.engine.device import autocast, captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.generators import generator
 from amoc.engine.interruption import interruptible
@@ -64,7 +64,7 @@ def main(
             trained = train_classifier(
                 classifier, settings.recipe, pixels, labels, seed=settings.seed, device=chosen,
                 precision=engine.precision, early_stopping=settings.early_stopping, checkpoint=checkpoint, stop=stop,
-                clock=clock, title=title,
+                clock=clock, title=title, capture=captures(chosen, engine),
             )  # fmt: skip
         about["status"], epochs = trained.status, len(trained.curve)
         save_classifier(path, classifier, {**about, "epoch": epochs})

@@ -21,7 +21,7 @@ from amoc.classifying.loop import passes, train_classifier
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
-from amoc.engine.device import compile_in_place, describe, device
+from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Interrupted, Stop, interruptible
 from amoc.evaluating.cost import passes as passes_of_attacks
@@ -90,6 +90,7 @@ def main(
             trained = train_classifier(
                 classifier, recipe, train, train_labels, seed=seed, device=chosen, precision=engine.precision,
                 early_stopping=None, checkpoint=training, stop=stop, clock=clock, title=f"{title} {name}",
+                capture=captures(chosen, engine),
             )  # fmt: skip
             if recipe.train == "head":
                 heads[name] = classifier.head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +18,11 @@ from amoc.classifying.early_stopping import hold_out, look, looks
 from amoc.classifying.objectives import attack, outcome
 from amoc.classifying.schedule import multistep
 from amoc.engine.batches import batches
+from amoc.engine.capture import Captured
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.device import autocast
-from amoc.engine.generators import generator
+from amoc.engine.generators import generator, reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
 from amoc.models.classifier import Classifier
@@ -71,6 +73,7 @@ def train_classifier(
     stop: Stop,
     clock: Clock,
     title: str,
+    capture: bool = False,
     save_every: float = 60.0,
 ) -> Trained:
     """Train a classifier in place, from where the checkpoint left off if it holds a state.
@@ -87,6 +90,7 @@ def train_classifier(
         checkpoint: None to save nothing.
         stop: looked at before each step; on request the state is saved there.
         title: names the classifier in what is printed.
+        capture: whether the attack is recorded and replayed, on a GPU.
         save_every: seconds between saves at the ends of epochs; the last epoch is always saved.
 
     Raises:
@@ -100,6 +104,8 @@ def train_classifier(
 
     trained: nn.Module = classifier.head if recipe.train == "head" else classifier
     optimizer = torch.optim.SGD(trained.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+    start = torch.Generator(device)
+    perturb = build_attack(classifier, recipe, precision, start, capture)
     first, step, sums = 0, 0, torch.zeros(3, dtype=torch.float64, device=device)
     curve: list[Row] = []
     best: dict[str, Any] = {"epoch": None, "accuracy": -1.0, "state": None}
@@ -135,9 +141,9 @@ def train_classifier(
                     save(epoch, step)
                     raise Interrupted(stop.signal)
                 shift = generator(seed, "shift", epoch, step, device=device)
-                start = generator(seed, "attack", epoch, step, device=device)
+                reseed(start, seed, "attack", epoch, step)
                 shifted = random_shift(to_float(images[batch]), recipe.shift, shift)
-                sums += train_step(classifier, recipe, shifted, labels[batch], optimizer, precision, start)
+                sums += train_step(classifier, recipe, shifted, labels[batch], optimizer, precision, perturb)
                 clock.count("images", len(batch))
                 step += 1
             loss, clean, adversarial = (sums / len(chosen)).tolist()  # the epoch's first wait for the device
@@ -170,6 +176,24 @@ def train_classifier(
     return Trained(curve, best["epoch"], best["state"], status)
 
 
+def build_attack(
+    classifier: Classifier, recipe: Recipe, precision: Precision, start: torch.Generator, capture: bool
+) -> Callable[[Tensor, Tensor], Tensor]:  # fmt: skip
+    """images (B, 3, H, W) in [0, 1] and labels (B,) -> the perturbed images that the recipe trains on.
+
+    Args:
+        start: generator of the attack's random start, on the classifier's device; to be seeded before each call.
+        capture: whether the attack is one launch on a GPU; the next call overwrites what this one gave.
+    """
+    attacked = [classifier.encoder] if recipe.attack else []  # also of a probe: its attack goes through the encoder
+
+    def perturb(images: Tensor, labels: Tensor) -> Tensor:
+        with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, *attacked):
+            return attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
+
+    return Captured(perturb, classifier, start) if capture and recipe.attack else perturb
+
+
 def train_step(
     classifier: Classifier,
     recipe: Recipe,
@@ -177,20 +201,18 @@ def train_step(
     labels: Tensor,
     optimizer: torch.optim.Optimizer,
     precision: Precision,
-    start: torch.Generator,
+    perturb: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
     """Attack, loss and optimiser for one batch of images (B, 3, H, W) in [0, 1].
 
     Args:
-        start: generator of the attack's random start, on the images' device.
+        perturb: the attack, of `build_attack`.
 
     Returns:
         (3,) float64 on the images' device, sums over the batch: the loss, the right answers on clean images and those
         on adversarial ones; nan where the objective has no such answers.
     """
-    attacked = [classifier.encoder] if recipe.attack else []  # also of a probe: its attack goes through the encoder
-    with mode(classifier, False), frozen(classifier), norms_folded(classifier.branch, *attacked):
-        perturbed = attack(recipe, partial(logits, classifier, precision=precision), images, labels, start)
+    perturbed = perturb(images, labels)
     with mode(classifier, recipe.train == "all"):
         classify = partial(logits, classifier, precision=precision, head_only=recipe.train == "head")
         result = outcome(recipe, classify, images, perturbed, labels)

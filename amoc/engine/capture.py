@@ -73,16 +73,20 @@ class Captured:
         self.recorded: dict[tuple, Recorded] = {}  # by the inputs' shapes: an epoch's last batch may be smaller
 
     def __call__(self, *inputs: Tensor) -> Tensors:
-        shapes = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
-        if shapes not in self.recorded:
-            self.recorded[shapes] = self._recording(inputs)
-        recorded = self.recorded[shapes]
+        recorded = self.record_for(*inputs)
         for place, values in zip(recorded.inputs, inputs, strict=True):
             place.copy_(values)
         recorded.replay()
         for parameter, gradient in zip(self.module.parameters(), recorded.gradients, strict=True):
             parameter.grad = gradient
         return recorded.outputs
+
+    def record_for(self, *inputs: Tensor) -> Recorded:
+        """The recording for inputs of these shapes, which is made if there is none yet; it leaves no trace."""
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        if shapes not in self.recorded:
+            self.recorded[shapes] = self._recording(inputs)
+        return self.recorded[shapes]
 
     def _recording(self, inputs: tuple[Tensor, ...]) -> Recorded:
         """Record, and take back what the warm-up changed: buffers and the generator's position."""

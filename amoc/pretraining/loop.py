@@ -109,11 +109,10 @@ def build_gradients(
 
 
 def build_step(
-    method: Method, optimizer: torch.optim.Optimizer, views: RandomViews, random: Generator,
-    precision: Literal["float32", "bfloat16"], capture: bool,
+    method: Method, optimizer: torch.optim.Optimizer, gradients: Callable[[Tensor, Tensor], tuple],
+    precision: Literal["float32", "bfloat16"],
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:  # fmt: skip
     """pixels and which images they are, as for `build_gradients` -> losses; the method is then a step further."""
-    gradients = build_gradients(method, views, random, precision, capture)
 
     def step(pixels: Tensor, which: Tensor) -> tuple[Tensor, ...]:
         terms, left = gradients(pixels, which)
@@ -151,7 +150,10 @@ def pretrain(
     optimizer = build_optimizer(method.trained, settings.optimizer)
     random = Generator(device)
     method.remember(images, generator(settings.seed, "first perturbations", device=device))
-    train_step = build_step(method, optimizer, views, random, precision, capture)
+    gradients = build_gradients(method, views, random, precision, capture)
+    train_step = build_step(method, optimizer, gradients, precision)
+    # a method that updates several times with a batch takes so many batches fewer: an epoch has as many updates
+    updated = ceil(len(images) / method.updates)
     first, step, taken = 0, 0, 0
     sums = torch.zeros(len(method.columns), dtype=torch.float64, device=device)
     curve: list[dict[str, Any]] = []
@@ -175,10 +177,13 @@ def pretrain(
 
     saved, last = monotonic(), epochs or settings.epochs
     method.train()
+    if capture and first < last and status == "ok":
+        with clock.phase("record"):  # and compile, a minute or more: not in the seconds of an epoch
+            for batch in batches(torch.arange(updated, device=device), settings.batch_size)[:steps_per_epoch]:
+                gradients.record_for(images[batch], batch)
     for epoch in range(first, last if status == "ok" else 0):
         order = torch.randperm(len(images), generator=generator(settings.seed, "order", epoch))
-        # a method that updates several times with a batch takes so many batches fewer: an epoch has as many updates
-        whole = batches(order.to(device)[: ceil(len(order) / method.updates)], settings.batch_size)
+        whole = batches(order.to(device)[:updated], settings.batch_size)
         steps = whole[:steps_per_epoch]
 
         with clock.phase("train"):
@@ -199,9 +204,10 @@ def pretrain(
 
         losses = dict(zip(method.columns, (sums / len(steps)).tolist(), strict=True))  # the epoch's first wait
         with clock.phase("look"):
-            looked = features_of(method.encoder, images[:LOOKED_AT], settings.branch, settings.batch_size)
+            # on the CPU: a GPU takes longer for their singular values
+            looked = features_of(method.encoder, images[:LOOKED_AT], settings.branch, settings.batch_size).cpu()
             every = (epoch + 1) % NEIGHBOURS_EVERY == 0 or epoch + 1 == last
-            neighbours = neighbour_accuracy(looked.cpu(), labels[:LOOKED_AT]) if every else None
+            neighbours = neighbour_accuracy(looked, labels[:LOOKED_AT]) if every else None
         if not (isfinite(losses["loss"]) and looked.isfinite().all()):
             status = "nan"
             say(f"{title}: the loss or the features are no longer finite in epoch {epoch + 1}; the run ends here")

@@ -15,7 +15,7 @@ from amoc.augment import RandomViews
 from amoc.engine.device import autocast, captures, compile_in_place, has_compiler
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.amoc import AMOC
-from amoc.pretraining.loop import Method, build_method, build_optimizer, build_step, two_views
+from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, build_step, two_views
 from amoc.settings import Engine, Pretraining
 
 WARM_UP = 100  # steps before all that is measured, in plain float32: fresh networks give all images nearly one feature
@@ -141,7 +141,8 @@ def _train(method: Method, views: RandomViews, path: Path, images: Tensor, purpo
     for group in optimizer.param_groups:
         group["lr"] = RATE * settings.optimizer.lr
     random = Generator(device)
-    take = build_step(method, optimizer, views, random, path.precision, captures(device, _engine(path)))
+    gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
+    take = build_step(method, optimizer, gradients, path.precision)
     for step in range(steps):
         order = torch.randperm(len(images), generator=generator(settings.seed, "numerics", purpose, step))
         batch = order[: settings.batch_size].to(device)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from amoc.augment import random_shift, to_float
 from amoc.classifying import loop
-from amoc.classifying.loop import Trained, logits, passes, train_classifier, train_step
+from amoc.classifying.loop import Trained, build_attack, logits, passes, train_classifier, train_step
 from amoc.classifying.objectives import attack
+from amoc.engine import capture
 from amoc.engine.batches import batches
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
@@ -22,6 +23,7 @@ from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
 from amoc.models.norm import same
 from amoc.settings import EarlyStopping, Recipe, Shift, TrainingAttack
+from tests.recording import recorded
 
 OBJECTIVES = ("standard", "pgd_at", "alp", "trades")
 BETA = {"standard": None, "pgd_at": None, "alp": 0.5, "trades": 6.0}
@@ -96,7 +98,8 @@ class Asked:
 def step(classifier: Classifier, settings: Recipe, images: Tensor, labels: Tensor, seed: int) -> Tensor:
     trained = classifier.head if settings.train == "head" else classifier
     optimizer = torch.optim.SGD(trained.parameters(), settings.lr, weight_decay=settings.weight_decay)
-    return train_step(classifier, settings, images, labels, optimizer, "float32", torch.Generator().manual_seed(seed))
+    perturb = build_attack(classifier, settings, "float32", torch.Generator().manual_seed(seed), capture=False)
+    return train_step(classifier, settings, images, labels, optimizer, "float32", perturb)
 
 
 @pytest.mark.parametrize(
@@ -227,18 +230,18 @@ def test_training_restated_slowly_with_momentum_weight_decay_and_schedule():
 def test_every_step_shifts_and_attacks_with_random_numbers_of_its_own(monkeypatch):
     shifts: list[int] = []
     starts: list[int] = []
-    real = loop.train_step
+    real = loop.attack
 
     def shift(images: Tensor, settings: Shift, random: torch.Generator) -> Tensor:
         shifts.append(random.initial_seed())
         return random_shift(images, settings, random)
 
-    def recorded(*given) -> Tensor:
+    def attacked(*given) -> Tensor:
         starts.append(given[-1].initial_seed())
         return real(*given)
 
     monkeypatch.setattr(loop, "random_shift", shift)
-    monkeypatch.setattr(loop, "train_step", recorded)
+    monkeypatch.setattr(loop, "attack", attacked)
     for seed in (73, 74):
         run(network(75), recipe("pgd_at", "head", epochs=3), *data(76, 8), seed=seed)
     assert len({*shifts, *starts}) == len(shifts) + len(starts) == 2 * 2 * 3 * 2  # two seeds, three epochs of two steps
@@ -503,3 +506,45 @@ def test_passes_agree_with_the_forward_passes_that_are_made(objective):
     attacked = 0 if settings.attack is None else settings.epochs * 8 * settings.attack.steps
     input_gradients = attacked + settings.epochs * 4 * early_stopping.steps
     assert passes(settings, 12, early_stopping) == sum(asked.images) + input_gradients
+
+
+# ---------------------------------------------------------------- recorded
+
+
+@pytest.mark.parametrize("train", ["head", "all"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_with_a_recorded_attack_it_is_the_same_bit_for_bit(objective, train, monkeypatch):
+    """By a recorder in place of CUDA's, which allows nothing that waits; with a smaller last batch, and a twin."""
+    monkeypatch.setattr(capture, "CUDAGraphs", lambda: recorded)
+    images, labels = data(1, 14)
+    ended = []
+    for captured in (False, True):
+        classifier = network(2)
+        trained = run(classifier, recipe(objective, train), images, labels, 3, early_stopping=twin(), capture=captured)
+        ended.append((classifier, trained))
+    (eager, its_run), (replayed, other) = ended
+    assert same(eager.state_dict(), replayed.state_dict())
+    assert its_run.curve == other.curve and its_run.best_epoch == other.best_epoch
+
+
+def test_the_attack_is_recorded_once_for_each_size_of_a_batch(monkeypatch):
+    """Weights and statistics of norms that moved since are those that a replay computes with."""
+    monkeypatch.setattr(capture, "CUDAGraphs", lambda: recorded)
+    classifier, settings, start = network(1), recipe("trades", "all"), torch.Generator()
+    perturb = build_attack(classifier, settings, "float32", start, capture=True)
+    optimizer = torch.optim.SGD(classifier.parameters(), 0.1)
+    for step_number, size in enumerate((4, 4, 3, 4, 3)):
+        images, labels = data(step_number, size)
+        images = to_float(images)
+        expected = build_attack(classifier, settings, "float32", torch.Generator().manual_seed(5), capture=False)
+        start.manual_seed(5)
+        assert torch.equal(perturb(images, labels), expected(images, labels))
+        train_step(classifier, settings, images, labels, optimizer, "float32", perturb)
+    assert len(perturb.recorded) == 2
+
+
+def test_without_an_attack_nothing_is_recorded():
+    assert not isinstance(
+        build_attack(network(1), recipe("standard", "head"), "float32", torch.Generator(), capture=True),
+        capture.Captured,
+    )

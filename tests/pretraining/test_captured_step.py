@@ -171,11 +171,12 @@ def test_a_captured_run_is_the_eager_one_also_when_it_is_stopped_and_goes_on(
     images = torch.cat(batches[:2])[:7]  # batches of 4 and of 3
 
     def train(captured: bool, checkpoint: Checkpoint | None, stop: Any) -> tuple[Method, list]:
-        method = build_method(settings(case), MEAN, STD)
+        method, clock = build_method(settings(case), MEAN, STD), Clock()
         trained = pretrain(
             method, settings(case), images, torch.arange(7) % 2, device=torch.device("cpu"), precision="float32",
-            checkpoint=checkpoint, stop=stop, clock=Clock(), title="run", capture=captured,
+            checkpoint=checkpoint, stop=stop, clock=clock, title="run", capture=captured,
         )  # fmt: skip
+        assert ("record" in clock.plain()["seconds"]) == captured
         return method, trained.curve
 
     eager, curve = train(False, None, Stop())
