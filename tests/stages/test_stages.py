@@ -62,8 +62,8 @@ STAGES = (
     *("pretrain@demo-cifar10-acc_long", "evaluate@demo-cifar10-acc_long"),
     *("finetune-v1@demo-cifar10-acc_long", "attack-v1@demo-cifar10-acc_long_finetuned_v1"),
     *("reports/v1_table2@demo", "reports/v1_table3@demo", "reports/v1_table4@demo", "reports/v1_table5@demo"),
-    *("reports/v1_table6@demo", "reports/peers@demo", "reports/claims@demo", "reports/floors@demo"),
-    "reports/index@demo",
+    *("reports/v1_table6@demo", "reports/peers@demo", "reports/table5_seed2@demo", "reports/claims@demo"),
+    *("reports/floors@demo", "reports/index@demo"),
 )
 RESULTS = [
     ("evaluate", "amoc", ["stdev", "adev"], ["clean", "linf_pgd20"]),
