@@ -85,7 +85,6 @@ class Verdict:
     detail: str
     parts: tuple[PartVerdict, ...]
     limit: float | None = None
-    doubtful: tuple[str, ...] = ()
 
 
 def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
@@ -117,11 +116,13 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
     deciding = [part for part in parts if part.verdict == verdict]
     units = [part.part.unit for part in deciding]
     unit = "points" if "points" in units or not units else units[0]
-    measured = {part.margin: part for part in deciding if part.margin is not None and part.part.unit == unit}
-    margin = None if verdict == "not measured" else min(measured, default=None)
-    limit = None if margin is None else measured[margin].limit
-    doubtful = tuple(dict.fromkeys(row for part in deciding for row in part.doubtful))
-    return Verdict(claim, verdict, margin, unit, _detail(parts, verdict, margin), parts, limit, doubtful)
+    measured = [part for part in deciding if part.margin is not None and part.part.unit == unit]
+    if verdict == "not measured" or not measured:
+        return Verdict(claim, verdict, None, unit, _detail(parts, verdict, None), parts)
+    tightest = min(measured, key=lambda part: part.margin)
+    return Verdict(
+        claim, verdict, tightest.margin, unit, _detail(parts, verdict, tightest.margin), parts, tightest.limit
+    )
 
 
 def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:

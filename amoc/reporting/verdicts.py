@@ -62,13 +62,12 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def beyond_seeds(verdicts: Sequence[Verdict]) -> str:
-    """'Of 20 parts whose margin seeds may move by a known amount, 9 are beyond it.'; nothing if of none it is known."""
+    """'Of 20 parts it is known how far seeds ...; 9 have one beyond that.'; nothing if it is known of none."""
     known = [part for verdict in verdicts for part in verdict.parts if part.limit is not None]
-    beyond = sum(_beyond(part) for part in known)
-    parts = f"{len(known)} part{'s' * (len(known) != 1)}"
-    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have one beyond that.\n" * (
-        len(known) > 0
-    )
+    if not known:
+        return ""
+    beyond, parts = sum(map(_beyond, known)), f"{len(known)} part{'s' * (len(known) != 1)}"
+    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have one beyond that.\n"
 
 
 def label(verdict: Verdict) -> str:

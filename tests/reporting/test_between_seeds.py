@@ -135,8 +135,8 @@ def test_without_repeats_there_is_no_such_column():
 def test_a_part_that_rests_on_a_run_which_learned_nothing_says_so():
     lost = {"amoc": {"stdev_clean": 75.0}, "acl": {"stdev_clean": 10.0, DOUBTFUL: 1}}
     (verdict,) = judged(75.0, table3=lost)
-    assert verdict.doubtful == verdict.parts[0].doubtful == ("acl in table3",)
+    assert verdict.parts[0].doubtful == ("acl in table3",)
     text = markdown([verdict], "Claim")
     assert "| - AMOC over ACL [1] " in text
     assert "- [1] rests on acl in table3: collapsed, or at chance, see there\n" in text
-    assert judged(75.0)[0].doubtful == ()
+    assert judged(75.0)[0].parts[0].doubtful == ()
