@@ -20,7 +20,7 @@ from amoc.engine.device import describe, device
 from amoc.engine.files import write_atomically
 from amoc.engine.progress import say
 from amoc.params import Params
-from amoc.reporting.figures import COLUMN, LOOKS, render
+from amoc.reporting.drawing.figures import COLUMN, LOOKS, render
 from amoc.settings import Engine, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
 from benchmarks.precision import Precision

@@ -15,7 +15,8 @@ from amoc.models.encoder import Encoder
 from amoc.models.heads import linear_head
 from amoc.params import PROBES, Params
 from amoc.pretraining import passes as pretraining
-from amoc.reporting.corruption_records import CORRUPTIONS, SEVERITIES
+from amoc.reporting.evidence.corruption_names import CORRUPTIONS
+from amoc.reporting.evidence.corruption_records import SEVERITIES
 from amoc.settings import SOURCES
 from stages import attack, evaluate, numerics
 

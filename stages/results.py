@@ -1,4 +1,4 @@
-"""The result file of a measurement, as `amoc.reporting.records` reads it."""
+"""The result file of a measurement, as `amoc.reporting.evidence.records` reads it."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from amoc import datasets
 from amoc.layers import merge
 from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
-from amoc.reporting import records
-from amoc.reporting.paper_claims import CLAIMS
-from amoc.reporting.records import RESULTS
+from amoc.reporting.evidence import records
+from amoc.reporting.evidence.records import RESULTS
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.words import radius
 from tests import shipped
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from amoc.params import DATASETS, Params
-from amoc.reporting import between_seeds, reports, verdicts, words
-from amoc.reporting.judging import judge
-from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting import reports, words
+from amoc.reporting.judgement import between_seeds, verdicts
+from amoc.reporting.judgement.judging import judge
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 
 NAME = "claims"

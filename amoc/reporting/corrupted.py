@@ -13,12 +13,15 @@ from statistics import fmean
 from textwrap import fill
 
 from amoc.params import Params
-from amoc.reporting import corruption_records, networks, records, verdicts, words
-from amoc.reporting.corruption_plot import Gap, Series, draw
-from amoc.reporting.corruption_records import COMMON, FROST, PROCEDURAL, CorruptionRecord
-from amoc.reporting.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.paper_claims import CLAIMS, CORRUPTIONS, WITHOUT_FROST
-from amoc.reporting.records import Network
+from amoc.reporting import networks, words
+from amoc.reporting.drawing.corruption_plot import Gap, Series, draw
+from amoc.reporting.evidence import corruption_records, records
+from amoc.reporting.evidence.corruption_names import COMMON, CORRUPTIONS, WITHOUT_FROST
+from amoc.reporting.evidence.corruption_records import FROST, PROCEDURAL, CorruptionRecord
+from amoc.reporting.evidence.records import Network
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, to_csv, to_markdown
 

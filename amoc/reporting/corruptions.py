@@ -16,12 +16,14 @@ from pydantic import Field, model_validator
 
 from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
-from amoc.reporting import checked, contact_sheet, corruption_records, records, words
-from amoc.reporting.checked import RESULTS, Checked
+from amoc.reporting import words
 from amoc.reporting.corrupted import DATASET, SOURCES, call, label
 from amoc.reporting.corrupted import Line as Compared
-from amoc.reporting.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
-from amoc.reporting.records import Count, Evaluate
+from amoc.reporting.drawing import contact_sheet
+from amoc.reporting.evidence import checked, corruption_records, records
+from amoc.reporting.evidence.checked import RESULTS, Checked
+from amoc.reporting.evidence.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
+from amoc.reporting.evidence.records import Count, Evaluate
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

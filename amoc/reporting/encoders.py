@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
-from amoc.reporting import published, records, verdicts, words
-from amoc.reporting.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.paper_claims import CLAIMS, MEASURES
-from amoc.reporting.records import Outcome, Record
+from amoc.reporting import words
+from amoc.reporting.evidence import published, records
+from amoc.reporting.evidence.records import Outcome, Record
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS, MEASURES
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

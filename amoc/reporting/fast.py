@@ -10,9 +10,10 @@ from textwrap import fill
 
 from amoc.params import Params
 from amoc.pretraining.passes import passes
-from amoc.reporting import records, study, words
-from amoc.reporting.cost_plot import Way, draw
+from amoc.reporting import study, words
+from amoc.reporting.drawing.cost_plot import Way, draw
 from amoc.reporting.encoders import Line
+from amoc.reporting.evidence import records
 from amoc.reporting.reports import Report, page
 from amoc.reporting.study import DATASET, Seeds, Study
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown

@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from amoc.params import Params
-from amoc.reporting import checked, records, verdicts, words
-from amoc.reporting.checked import Checked
-from amoc.reporting.embedding_plot import Panel, draw
-from amoc.reporting.judging import judge, narrow
-from amoc.reporting.paper_claims import CLAIMS
-from amoc.reporting.records import Encoder
+from amoc.reporting import words
+from amoc.reporting.drawing.embedding_plot import Panel, draw
+from amoc.reporting.evidence import checked, records
+from amoc.reporting.evidence.checked import Checked
+from amoc.reporting.evidence.records import Encoder
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from textwrap import fill
 
 from amoc.params import Params
-from amoc.reporting import encoders, records, study, verdicts, words
+from amoc.reporting import encoders, study, words
+from amoc.reporting.drawing.p_values import LEVEL, Group, Mark, draw
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.judging import judge, narrow
-from amoc.reporting.p_values import LEVEL, Group, Mark, draw
-from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
-from amoc.reporting.records import Record
+from amoc.reporting.evidence import records
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
+from amoc.reporting.judgement.statistics import PairedComparison, compare, holm, least_effect_size, least_wilcoxon_p
 from amoc.reporting.reports import Report, page
-from amoc.reporting.statistics import PairedComparison, compare, holm, least_effect_size, least_wilcoxon_p
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 NAME = "figure3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amoc.reporting.corrupted import Comparison, Line
-from amoc.reporting.corruption_plot import Gap
+from amoc.reporting.drawing.corruption_plot import Gap
 
 FIGURE = Comparison(
     "figure4",

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amoc.params import Params
-from amoc.reporting import networks, records, verdicts, words
-from amoc.reporting.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
-from amoc.reporting.judging import judge, narrow
-from amoc.reporting.paper_claims import CLAIMS
-from amoc.reporting.records import Record
+from amoc.reporting import networks, words
+from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
+from amoc.reporting.evidence import records
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

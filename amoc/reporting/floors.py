@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import encoders, records, reports, table5, verdicts, words
-from amoc.reporting.judging import judge
-from amoc.reporting.paper_claims import floors
-from amoc.reporting.records import Record
+from amoc.reporting import encoders, reports, table5, words
+from amoc.reporting.evidence import records
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import judge
+from amoc.reporting.judgement.paper_claims import floors
 from amoc.reporting.reports import Report, page
 
 NAME = "floors"

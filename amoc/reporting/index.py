@@ -14,8 +14,8 @@ from pathlib import Path
 from amoc.params import DATASETS, Params
 from amoc.refusal import Refusal
 from amoc.reporting import reports, words
+from amoc.reporting.judgement.paper_claims import CLAIMS, floors
 from amoc.reporting.markup import inline, to_html
-from amoc.reporting.paper_claims import CLAIMS, floors
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
 from amoc.reporting.titles import GROUPS, TITLES

@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import published, records, verdicts, words
-from amoc.reporting.dot_plot import Entry, Panel, draw
-from amoc.reporting.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.paper_claims import AGAIN, CLAIMS, floors
-from amoc.reporting.records import Encoder, Record, UsedAttack
+from amoc.reporting import words
+from amoc.reporting.drawing.dot_plot import Entry, Panel, draw
+from amoc.reporting.evidence import published, records
+from amoc.reporting.evidence.records import Encoder, Record, UsedAttack
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
+from amoc.reporting.judgement.paper_claims import AGAIN, CLAIMS, floors
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

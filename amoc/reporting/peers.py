@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import encoders, published, records, words
+from amoc.reporting import encoders, words
 from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.evidence import published, records
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

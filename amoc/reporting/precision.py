@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from amoc.params import Params
-from amoc.reporting import checked, records, study, words
+from amoc.reporting import study, words
 from amoc.reporting.encoders import Line
+from amoc.reporting.evidence import checked, records
 from amoc.reporting.reports import Report, page
 from amoc.reporting.study import DATASET, Study
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown

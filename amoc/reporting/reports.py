@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from amoc.engine.files import read_json, write_atomically, write_json
 from amoc.refusal import Refusal
-from amoc.reporting import figures
+from amoc.reporting.drawing import figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,10 +13,11 @@ from textwrap import fill
 
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import clocks, encoders, words
+from amoc.reporting import encoders, words
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.paper_claims import MEASURES
-from amoc.reporting.records import Record
+from amoc.reporting.evidence import clocks
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.tables import Cell, Column, Row, Table
 
 DATASET = "cifar10"

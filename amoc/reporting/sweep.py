@@ -8,9 +8,9 @@ from math import log2
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
+from amoc.reporting.drawing.figures import COLUMN, FAINT, INK, LOOKS, SMALL, sheet
 from amoc.reporting.encoders import Found, Line, Listing
-from amoc.reporting.figures import COLUMN, FAINT, INK, LOOKS, SMALL, sheet
-from amoc.reporting.records import Record
+from amoc.reporting.evidence.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,12 +11,13 @@ from textwrap import fill
 from typing import Any, Literal
 
 from amoc.params import Params
-from amoc.reporting import records, study, words
-from amoc.reporting.difference_plot import Change, Effect, draw
+from amoc.reporting import study, words
+from amoc.reporting.drawing.difference_plot import Change, Effect, draw
 from amoc.reporting.encoders import Line
-from amoc.reporting.paper_claims import MEASURES
+from amoc.reporting.evidence import records
+from amoc.reporting.judgement.paper_claims import MEASURES
+from amoc.reporting.judgement.statistics import blocked_deviation, least_difference
 from amoc.reporting.reports import Report, page
-from amoc.reporting.statistics import blocked_deviation, least_difference
 from amoc.reporting.study import DATASET, Seeds, Study
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import clocks, published, records, verdicts, words
-from amoc.reporting.clocks import Clock
-from amoc.reporting.judging import judge, narrow
-from amoc.reporting.paper_claims import CLAIMS
+from amoc.reporting import words
+from amoc.reporting.evidence import clocks, published, records
+from amoc.reporting.evidence.clocks import Clock
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

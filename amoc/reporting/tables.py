@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from amoc.reporting.statistics import wilson
+from amoc.reporting.judgement.statistics import wilson
 
 NOT_MEASURED = "n/m"
 Value = float | bool | str | None

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from amoc.params import DATASETS, Params
-from amoc.reporting import encoders, records, words
-from amoc.reporting.paper_claims import MEASURES
-from amoc.reporting.records import Record
+from amoc.reporting import encoders, words
+from amoc.reporting.evidence import records
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, metrics, to_csv, to_markdown
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from amoc.params import Params
-from amoc.reporting import networks, published, records, verdicts, words
-from amoc.reporting.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.paper_claims import CLAIMS
-from amoc.reporting.records import Record
+from amoc.reporting import networks, words
+from amoc.reporting.evidence import published, records
+from amoc.reporting.evidence.records import Record
+from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 

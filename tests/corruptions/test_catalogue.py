@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from amoc.corruptions.catalogue import OURS, PUBLISHED, SEVERITIES, corrupt
 from amoc.corruptions.pixels import to_pixels, to_unit
-from amoc.reporting.paper_claims import CORRUPTIONS
+from amoc.reporting.evidence.corruption_names import CORRUPTIONS
 from tests.corruptions.conftest import smooth_images
 
 every = pytest.mark.parametrize("name", OURS)

@@ -18,7 +18,6 @@ from amoc.reporting import (
     index,
     peers,
     precision,
-    records,
     switches,
     table3,
     table4,
@@ -32,8 +31,9 @@ from amoc.reporting import (
     v1_table4,
     v1_table5,
     v1_table6,
-)  # fmt: skip
-from amoc.reporting.paper_claims import CLAIMS
+)
+from amoc.reporting.evidence import records
+from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.titles import GROUPS, TITLES
 from tests import shipped
 from tests.pipeline.graph import ROOT, is_code, stage_of

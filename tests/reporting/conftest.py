@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from amoc.params import Params
-from amoc.reporting import clocks
-from amoc.reporting.corruption_records import NAMES
+from amoc.reporting.evidence import clocks
+from amoc.reporting.evidence.corruption_records import NAMES
 from tests import shipped
 
 ATTACKS = {

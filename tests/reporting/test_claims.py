@@ -8,8 +8,9 @@ import json
 import pytest
 
 from amoc.refusal import Refusal
-from amoc.reporting import claims, published
-from amoc.reporting.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
+from amoc.reporting import claims
+from amoc.reporting.evidence import published
+from amoc.reporting.judgement.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
 from amoc.reporting.reports import Report, write
 
 TABLE3 = {"moco": {"stdev_pgd20": 10.0}}  # of claim 4 one part of four

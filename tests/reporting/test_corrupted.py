@@ -9,9 +9,9 @@ import pytest
 
 from amoc.refusal import Refusal
 from amoc.reporting import corrupted, figure4, v1_figure2
-from amoc.reporting.corruption_plot import FAMILIES
-from amoc.reporting.corruption_records import NAMES
-from amoc.reporting.paper_claims import CORRUPTIONS
+from amoc.reporting.drawing.corruption_plot import FAMILIES
+from amoc.reporting.evidence.corruption_names import CORRUPTIONS
+from amoc.reporting.evidence.corruption_records import NAMES
 
 LEVELS = {"acl": 40, "acl_long": 50, "amoc": 60, "amoc_long": 70}
 

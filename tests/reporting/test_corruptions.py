@@ -11,8 +11,8 @@ import pytest
 
 from amoc.refusal import Refusal
 from amoc.reporting import corruptions
-from amoc.reporting.corruption_records import NAMES
-from amoc.reporting.figures import style
+from amoc.reporting.drawing.figures import style
+from amoc.reporting.evidence.corruption_records import NAMES
 
 RESULTS = Path("results")
 

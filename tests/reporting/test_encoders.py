@@ -10,8 +10,8 @@ from statistics import stdev
 import pytest
 
 from amoc.refusal import Refusal
-from amoc.reporting import published
 from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.evidence import published
 
 LISTING = Listing(
     "table3",

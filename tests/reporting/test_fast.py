@@ -126,7 +126,7 @@ def test_the_key_of_the_picture_tells_dots_ticks_and_the_line(study_params, ever
 def test_names_of_the_picture_have_room(study_params, everything):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from amoc.reporting.figures import style
+    from amoc.reporting.drawing.figures import style
 
     with style():
         figure = fast.build(study_params, "small", everything()).draw()

@@ -11,9 +11,9 @@ import pytest
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import figure2
-from amoc.reporting.embedding_plot import _HEIGHT, COLOURS, KEY, apart, densest
+from amoc.reporting.drawing.embedding_plot import _HEIGHT, COLOURS, KEY, apart, densest
 from tests import shipped
-from tests.reporting.test_figures import TO_XYZ, VISION, lab, linear
+from tests.reporting.drawing.test_figures import TO_XYZ, VISION, lab, linear
 
 NUMBERS = {"acl": (60.0, 0.10), "acl_long": (70.0, 0.15), "amoc": (65.0, 0.12), "amoc_long": (66.0, -0.05)}
 

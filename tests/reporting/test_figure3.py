@@ -11,8 +11,8 @@ from scipy import stats
 
 from amoc.refusal import Refusal
 from amoc.reporting import figure3
-from amoc.reporting.paper_claims import MEASURES, SEED_PAIRS
-from amoc.reporting.statistics import PairedComparison
+from amoc.reporting.judgement.paper_claims import MEASURES, SEED_PAIRS
+from amoc.reporting.judgement.statistics import PairedComparison
 from amoc.reporting.tables import Table, to_markdown
 
 # percent right of 100 images, by seed: the four measures of Tables 3 and 8

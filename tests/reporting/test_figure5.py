@@ -9,7 +9,7 @@ import pytest
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import figure5
-from amoc.reporting.paper_claims import LARGER
+from amoc.reporting.judgement.paper_claims import LARGER
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

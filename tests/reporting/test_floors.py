@@ -10,7 +10,7 @@ import pytest
 
 from amoc.refusal import Refusal
 from amoc.reporting import floors
-from amoc.reporting.paper_claims import floors as of_profile
+from amoc.reporting.judgement.paper_claims import floors as of_profile
 from amoc.reporting.reports import Report, write
 
 TABLE5 = {

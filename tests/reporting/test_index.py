@@ -13,7 +13,7 @@ import pytest
 from amoc.params import PROFILES
 from amoc.refusal import Refusal
 from amoc.reporting import index
-from amoc.reporting.paper_claims import CLAIMS, floors
+from amoc.reporting.judgement.paper_claims import CLAIMS, floors
 from amoc.reporting.reports import write
 from amoc.reporting.titles import TITLES
 from amoc.reporting.web_page import DARK, LIGHT

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from amoc.refusal import Refusal
-from amoc.reporting import peers, published
+from amoc.reporting import peers
+from amoc.reporting.evidence import published
 
 PEERS_STEP = {
     "kind": "pgd", "norm": "linf", "epsilon": 0.15, "images": None, "steps": 20, "relative_step": 0.25

@@ -8,17 +8,8 @@ import pytest
 
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import (
-    published,
-    table5,
-    table6,
-    v1_figure2,
-    v1_table2,
-    v1_table3,
-    v1_table4,
-    v1_table5,
-    v1_table6,
-)
+from amoc.reporting import table5, table6, v1_figure2, v1_table2, v1_table3, v1_table4, v1_table5, v1_table6
+from amoc.reporting.evidence import published
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from amoc.params import Params
 from amoc.reporting import encoders, figure6, figure7
-from amoc.reporting.paper_claims import LENGTHS, MEASURES
+from amoc.reporting.judgement.paper_claims import LENGTHS, MEASURES
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import pytest
 from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import switches
-from amoc.reporting.paper_claims import MEASURES
-from amoc.reporting.statistics import blocked_deviation, least_difference
+from amoc.reporting.judgement.paper_claims import MEASURES
+from amoc.reporting.judgement.statistics import blocked_deviation, least_difference
 from tests import shipped
 
 # percent right of 100 images on two seeds: StdEv clean and PGD20, AdEv clean and PGD20.
@@ -165,7 +165,7 @@ def test_the_picture_has_a_dot_per_seed_and_a_band(study_params, everything):
 def test_names_of_the_picture_have_room(study_params, everything):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from amoc.reporting.figures import style
+    from amoc.reporting.drawing.figures import style
 
     with style():
         figure = switches.build(study_params, "small", everything()).draw()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from amoc.reporting import published, table3
-from amoc.reporting.paper_claims import MEASURES
+from amoc.reporting import table3
+from amoc.reporting.evidence import published
+from amoc.reporting.judgement.paper_claims import MEASURES
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

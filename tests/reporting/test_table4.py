@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from amoc.params import Params
-from amoc.reporting import clocks, published, table4
+from amoc.reporting import table4
+from amoc.reporting.evidence import clocks, published
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

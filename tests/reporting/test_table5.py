@@ -11,8 +11,9 @@ import pytest
 from matplotlib.axes import Axes
 
 from amoc.refusal import Refusal
-from amoc.reporting import networks, published, table5
-from amoc.reporting.dot_plot import INTERVAL
+from amoc.reporting import networks, table5
+from amoc.reporting.drawing.dot_plot import INTERVAL
+from amoc.reporting.evidence import published
 
 ROWS = (
     *("standard", "standard_early_stopped", "trades", "trades_early_stopped"),

@@ -8,8 +8,9 @@ import pytest
 
 from amoc.params import Params
 from amoc.pretraining.variants import VARIANTS
-from amoc.reporting import published, table8
-from amoc.reporting.paper_claims import MEASURES
+from amoc.reporting import table8
+from amoc.reporting.evidence import published
+from amoc.reporting.judgement.paper_claims import MEASURES
 from tests import shipped
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from amoc.models.files import load_encoder, load_heads
 from amoc.models.norm import branch
 from amoc.params import Params
 from amoc.refusal import Refusal
-from amoc.reporting import checked, records
+from amoc.reporting.evidence import checked, records
 from stages import adopt, attack, classify, command, evaluate, paths, pretrain, pretrained
 from tests.models import checkpoints
 from tests.stages import tiny

@@ -28,7 +28,7 @@ from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import PROFILES, Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
-from amoc.reporting import checked, clocks, corruption_records, records
+from amoc.reporting.evidence import checked, clocks, corruption_records, records
 from stages import attack, evaluate, paths, pretrain, settings
 from tests import shipped
 from tests.stages import tiny

@@ -1,0 +1,54 @@
+"""How far apart seeds put the numbers of the tables, from those runs that were repeated with other seeds.
+
+A table has one run per row. What another seed would make of it shows in Figure 3, for encoders under the linear
+protocols, and in the second run of Table 5, for networks; it is taken for the same in all runs of a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+from statistics import fmean
+
+from amoc.reporting.judgement.inequalities import Quantity
+from amoc.reporting.judgement.statistics import Spread
+
+Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row -> column -> number
+
+ENCODERS, NETWORKS = "figure3", "table5_seed2"  # the reports with the repeats
+LINEAR = ("table3", "table8", "figure6", "figure7")  # tables of encoders under the linear protocols
+READING = """\
+Seeds: by how much seeds alone would move the margin in one of twenty cases (Student's t, of a range Tukey's). That is
+known of encoders under the linear protocols from Figure 3, of networks from the second seed of Table 5 (Standard left
+out, which has nothing to lose), and taken for the same in all runs of a method. **Bold** are margins beyond it; of the
+others seeds may have made the verdict. Seeds do not vary the images.
+"""
+
+
+def find(quantity: Quantity, metrics: Metrics) -> Spread | None:
+    """The spread of a number between seeds; None where nothing like it was repeated."""
+    if quantity.table in LINEAR:
+        return _of_method(_method(quantity.row), quantity.column, metrics)
+    return _of_networks(quantity.column, metrics) if quantity.table == "table5" else None
+
+
+def _method(row: str) -> str:
+    """As Figure 3 calls it. The variants of AMOC are one method, but for CCC, which is MoCo."""
+    name = row.partition("_")[0]
+    return {"moco": "moco", "ccc": "moco", "acl": "acl"}.get(name, "amoc")
+
+
+def _of_method(method: str, measure: str, metrics: Metrics) -> Spread | None:
+    """Between all of a method's seeds."""
+    mean = metrics.get(ENCODERS, {}).get(f"{method}_mean", {})
+    deviation, seeds = mean.get(f"{measure}_std"), mean.get("seeds")
+    return None if deviation is None or seeds is None else Spread(method, deviation, int(seeds) - 1)
+
+
+def _of_networks(attack: str, metrics: Metrics) -> Spread | None:
+    """Pooled over the defended networks that have two seeds: half of the mean square of what these differ by."""
+    first, second = metrics.get("table5", {}), metrics.get(NETWORKS, {})
+    networks = [key for key in first.keys() & second.keys() if not key.startswith("standard") and "stopped" not in key]
+    pairs = [(first[key].get(attack), second[key].get(attack)) for key in sorted(networks)]
+    squares = [(one - other) ** 2 / 2 for one, other in pairs if one is not None and other is not None]
+    return Spread("networks", sqrt(fmean(squares)), len(squares)) if squares else None
