@@ -124,7 +124,7 @@ def test_in_the_lock_each_stage_read_what_the_other_wrote_and_what_is_here():
 
 
 def is_here(path: str) -> bool:
-    """Whether it is a file of the repository; of folders DVC makes other sums, and images and weights may be lacking."""
+    """Whether it is a file of the repository; DVC sums folders otherwise, and images and weights may be lacking."""
     return not path.startswith(("data/", "models/")) and (ROOT / path).is_file()
 
 
