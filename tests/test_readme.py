@@ -260,11 +260,14 @@ def test_profiles_are_as_told() -> None:
     def sizes(profile: str) -> str:
         return "{epochs}, {batch_size}, {bank_length}".format(**amoc[profile].plain())
 
+    def network(profile: str) -> str:
+        return "{architecture}, {width}".format(**params.model(profile).plain())
+
     amoc = {profile: params.pretraining(profile, "cifar10", "amoc") for profile in PROFILES}
     balls = {profile: params.epsilon(profile) for profile in PROFILES}
     told = {
         "images, training and test": images,
-        "ResNet-18, channels of the first stage": lambda p: str(params.model(p).width),
+        "timm's network, channels of its first stage": network,
         "radius Linf, L1, L2": lambda p: f"{radius(balls[p].linf)}, {balls[p].l1:g}, {balls[p].l2:g}",
         "AMOC epochs, batch, keys in a bank": sizes,
         "AMOC key momentum": lambda p: f"{amoc[p].key_momentum:g}",

@@ -113,8 +113,10 @@ def stands_in(params: Params, profile: str, *datasets: str, networks: bool = Tru
     shown = images(params, profile, *datasets)
     if profile == "paper":
         return f"> **paper**: {shown} and the papers' settings."
+    model, full = params.model(profile), params.model("paper")
     settings = {
-        "width": (params.model(profile).width, params.model("paper").width),
+        "network": (model.architecture, full.architecture),
+        "width": (model.width, full.width),
         "epsilon": (radius(params.epsilon(profile).linf), radius(params.epsilon("paper").linf)),
         "pre-training epochs": (params.scale(profile).short, params.scale("paper").short),
     }

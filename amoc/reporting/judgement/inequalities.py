@@ -85,7 +85,7 @@ def growing(table: str, rows: Sequence[str], columns: Sequence[str]) -> tuple[Ch
 
 
 def flat(table: str, rows: Sequence[str], columns: Iterable[str], span: float) -> tuple[Check, ...]:
-    """In each column: largest - smallest <= span."""
+    """In each column: largest - smallest <= span. All rows are of one method: they are taken to have its spread."""
 
     def say(numbers: Numbers) -> str:
         ends = (max, "largest"), (min, "smallest")
