@@ -34,7 +34,18 @@ CASES = [
     *((variant, way) for variant in ("aca", "acc") for way in ({"share": 0.7}, {"start": "last"}, {"replays": 2})),
 ]
 CHEAPER = {"method": "amoc_cheaper", "share": 1.0, "start": "random", "replays": 1}
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join((case[0], *map(str, case[1].values()))))
+
+
+def name_of(case: Any) -> str | None:
+    return "-".join((case[0], *map(str, case[1].values()))) if isinstance(case, tuple) else None
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
+OFTEN_IN_BFLOAT16 = [("aca", {}), ("aaa", {"attack_key": "noisy"}), ("ds", {}), ("aca", {"share": 0.7})]
+
+
+def in_bfloat16(case: tuple[str, dict[str, Any]]) -> Any:
+    return pytest.param(case, "bfloat16", marks=[] if case in OFTEN_IN_BFLOAT16 else [pytest.mark.slow])
 
 pytestmark = pytest.mark.usefixtures("small_resnet")
 
@@ -128,8 +139,11 @@ def test_a_step_takes_nothing_from_the_host_and_waits_for_nothing(case, settings
     assert {term.device.type for term in terms} == {"meta"}
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@every_case
+@pytest.mark.parametrize(
+    ("case", "precision"),
+    [*((case, "float32") for case in CASES), *map(in_bfloat16, CASES)],
+    ids=name_of,
+)
 def test_replayed_steps_are_the_eager_ones(case, precision, settings, batches):
     """To the last bit: losses, gradients, weights, norm statistics, banks; full and smaller batches in turn."""
     eager, replayed = Run(settings(case), precision), Run(settings(case), precision)

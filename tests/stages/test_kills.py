@@ -114,7 +114,9 @@ def assert_as_rehearsed(folder: Path, rehearsal: Rehearsed) -> None:
     assert tiny.contents(folder / ".checkpoints") == {}
 
 
-@every_stage
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=[pytest.mark.slow] if stage == "evaluate" else []) for stage in COMMANDS]
+)
 def test_killed_within_writes_and_elsewhere(ask, rehearsed, project, stage):
     moments = rehearsed[stage].moments
     somewhere = random.Random(stage).randrange(1, len(moments) // 4)
