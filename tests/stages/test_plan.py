@@ -286,9 +286,9 @@ def assert_close(path: Path, estimated: int) -> None:
 
 def test_the_size_of_weights_is_that_of_their_file(tmp_path):
     params = shipped.params()
-    encoder = Encoder("resnet18", params.model("demo").width, (0.5,) * 3, (0.5,) * 3)
+    encoder = Encoder(**params.model("demo").plain(), mean=(0.5,) * 3, std=(0.5,) * 3)
     save_encoder(path := tmp_path / "encoder.safetensors", encoder, {})
-    assert path.stat().st_size > 1_000_000
+    assert path.stat().st_size > 600_000
     assert_close(path, size(params, "python -m stages.pretrain demo cifar10 amoc", "models/amoc.safetensors"))
     for option, protocols in (("", "probes"), (" --protocols peers", "peers")):
         recipes, _ = params.protocols("demo", protocols)
@@ -316,7 +316,7 @@ def test_heads_and_the_network_of_a_protocol_differ_in_size():
     words = "python -m stages.evaluate demo cifar10 amoc --protocols peers"
     files = [paths.heads("demo", "cifar10", "amoc.peers"), paths.classifier("demo", "cifar10", "amoc.peers.aff")]
     heads, network = (size(params, words, str(file)) for file in files)
-    assert network > 100 * heads > 0
+    assert network > 50 * heads > 0
 
 
 # ---------------------------------------------------------------- the command
@@ -360,7 +360,7 @@ def test_the_whole_of_table5_in_order_with_time_and_disk(project, monkeypatch, c
     images = {"demo": 1437, "small": 5000}[profile]
     assert rows[f"pretrain@{profile}-cifar10-amoc"][1] == f"{float(f'{own.epochs * images * 19:.2g}'):,.0f}"
     assert all(re.fullmatch(r"[\d,.]+ (s|min|h)|seconds", time) for *_, time, _ in rows.values())
-    assert float(rows[total][3]) > 6 * float(rows[f"pretrain@{profile}-cifar10-amoc"][3]) > 6
+    assert float(rows[total][3]) > 6 * float(rows[f"pretrain@{profile}-cifar10-amoc"][3]) > 3
     after = {name for name, content in tiny.contents(project).items() if before.get(name) != content}
     assert all(name.startswith(".dvc/tmp/") for name in after)  # DVC's own notes
 
