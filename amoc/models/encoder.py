@@ -19,7 +19,8 @@ def resnet(architecture: str, width: int) -> nn.Module:
     """A timm ResNet for small images: 3x3 stride-1 stem, no max-pooling, dual norm everywhere, pooled features out.
 
     Args:
-        architecture: a plain ResNet of timm, such as resnet18 or resnet50.
+        architecture: a ResNet of timm, such as resnet18 or resnet50; resnet10t is the shortest, and its shortcuts
+            average over the pixels that those of the others skip.
         width: channels of the first stage (64 in the paper), doubled at each further stage; even.
 
     Raises:

@@ -95,7 +95,7 @@ class Comparison:
                     doubts.append(fill(told, 120) + "\n")
         judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
         text = page(
-            words.stands_in(params, profile, DATASET, networks=False),
+            words.stands_in(params, profile, DATASET, networks=[line.name for line in self.lines]),
             f"# {self.title}",
             SOURCES[images],
             f"![{self.title}, {profile} profile]({self.name}.svg)",

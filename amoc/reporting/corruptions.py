@@ -120,7 +120,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     shown = f": {which}, of class {sheet.label}; columns are severities" if sheet else ""
     measured = f", the mean over the first {sheet.measured_images} test images" if sheet else ""
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         "# Corruptions",
         SOURCES[images],
         f"![Every corruption at five severities, {profile} profile]({NAME}.svg)",

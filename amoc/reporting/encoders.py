@@ -96,7 +96,7 @@ class Listing:
         judged = narrow(CLAIMS, {self.name})
         checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {self.name: numbers}), "Claim"))
         text = page(
-            words.stands_in(params, profile, self.dataset, networks=False),
+            words.stands_in(params, profile, self.dataset, networks=()),
             f"# {self.title}",
             *((f"![{self.title}, {profile} profile]({self.name}.svg)",) if self.draw else ()),
             to_markdown(table),

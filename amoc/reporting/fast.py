@@ -101,7 +101,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     apart = study.differences(params, profile, ways, found)
     numbers = metrics(table)
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         f"# {STUDY.title}",
         f"![cost against robust accuracy of each way, {profile} profile]({NAME}.svg)",
         to_markdown(table),

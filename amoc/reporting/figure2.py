@@ -101,7 +101,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     table = Table("Encoder", columns(counted), rows, max((one.test_images for one in counted), default=None))
     numbers = metrics(table)
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         "# Figure 2: t-SNE of features",
         f"![features of ACL and AMOC in a plane, {profile} profile]({NAME}.svg)",
         to_markdown(table),

@@ -76,7 +76,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         if len(seeds) > 1:
             numbers[f"{method}{encoders.MEAN}"]["seeds"] = len(seeds)
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         "# Figure 3: paired tests over seeds",
         f"![p-values of paired tests between MoCo, ACL and AMOC, {profile} profile]({NAME}.svg)",
         to_markdown(table),

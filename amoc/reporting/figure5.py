@@ -97,7 +97,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     numbers = metrics(table)
     judged = narrow(CLAIMS, {NAME})
     text = page(
-        words.stands_in(params, profile, *DATASETS),
+        words.stands_in(params, profile, *DATASETS, networks=[curve.model for curve in curves]),
         "# Figure 5: accuracy (%) over the radius of the attack",
         f"![Accuracy under PGD20 over its radius, {profile} profile]({NAME}.svg)",
         *(to_markdown(_part(table, dataset, end)) for dataset in DATASETS for end in ATTACKS.values()),

@@ -17,6 +17,7 @@ from amoc.reporting.reports import Report, page
 NAME = "floors"
 DATASET = "cifar10"
 ENCODERS = ("amoc", "moco", "amoc_seed2", "moco_seed2")
+NETWORKS = ("standard", "pgd_at", "standard_seed2", "pgd_at_seed2")
 
 
 def build(
@@ -29,7 +30,7 @@ def build(
     """
     judged = judge(floors(profile), measured(params, profile, results, written))
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=NETWORKS),
         f"# Floors of the profile: {verdicts.count(judged)}",
         "What must hold on two seeds for the profile to mean anything."
         if judged

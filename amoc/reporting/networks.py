@@ -63,7 +63,7 @@ class Attacked:
         judged = (*narrow((*CLAIMS, *AGAIN), {name}), *grounds)
         checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
         text = page(
-            words.stands_in(params, profile, dataset),
+            words.stands_in(params, profile, dataset, networks=self.models.values()),
             f"# {self.title}: accuracy (%) under attack{on}",
             f"![{self.title}: clean, PGD20 and AutoAttack accuracy of each model{on}, {profile} profile]({name}.svg)",
             to_markdown(table),

@@ -56,7 +56,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     table = encoders.tabulate(params, profile, TABLE, found)
     theirs = ("## What the peers published", to_markdown(printed()), COMPARING)
     text = page(
-        words.stands_in(params, profile, TABLE.dataset, networks=False),
+        words.stands_in(params, profile, TABLE.dataset, networks=()),
         f"# {TABLE.title}",
         to_markdown(table),
         encoders.READING + PROTOCOL + (SETTINGS if profile == "paper" else ""),

@@ -84,7 +84,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     apart = study.differences(params, profile, pair, found)
     step = steps(numerics)
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         f"# {STUDY.title}",
         "## Encoders trained in either precision, and their linear layers with them",
         *((SAME,) if _same(params, profile) else ()),

@@ -121,7 +121,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     judged = judge(found)
     verdicts = verdict_table(params, profile, chosen, judged)
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         f"# {STUDY.title}",
         f"![what each choice changes, by seed, {profile} profile]({NAME}.svg)",
         distance(judged.get(OFFICIAL)),

@@ -56,7 +56,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     if not alike:  # hours and seconds that do not compare stay out of metrics.json, which claims are judged on
         numbers = {row: columns | dict.fromkeys(COMPARED) for row, columns in numbers.items()}
     text = page(
-        words.stands_in(params, profile, DATASET, networks=False),
+        words.stands_in(params, profile, DATASET, networks=()),
         "# Table 4: running time of pre-training",
         to_markdown(table),
         *(() if alike else (DIFFERENT,)),

@@ -50,7 +50,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     table = Table("Evaluated on", columns, tuple(rows), images)
     first, second = (words.DATASETS[dataset] for dataset in DATASETS)
     text = page(
-        words.stands_in(params, profile, *DATASETS, networks=False),
+        words.stands_in(params, profile, *DATASETS, networks=()),
         f"# Transfer between {first} and {second}, accuracy (%)",
         to_markdown(table),
         READING + (DIGITS if params.data(profile).source == "digits" else ""),

@@ -55,7 +55,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         if any(doubts.get(name) for name in both):
             numbers[key][DOUBTFUL] = 1
     text = page(
-        words.stands_in(params, profile, DATASET),
+        words.stands_in(params, profile, DATASET, networks=MODELS),
         "# Preprint, Table 5: after fine-tuning, accuracy (%)",
         to_markdown(table),
         READING + ACLS.format(_batches(params, profile)) + (COMPARING if profile == "paper" else ""),

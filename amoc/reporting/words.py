@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from textwrap import fill
 from typing import Any
 
@@ -104,11 +104,11 @@ def images(params: Params, profile: str, *datasets: str) -> str:
     return f"{used} stand in for all of {' and of '.join(titles.values())}"
 
 
-def stands_in(params: Params, profile: str, *datasets: str, networks: bool = True) -> str:
+def stands_in(params: Params, profile: str, *datasets: str, networks: Collection[str] | None = None) -> str:
     """The first lines of a report: what a profile's images, network, attack and epochs stand in for.
 
     datasets: all that the report shows.
-    networks: whether the report is about whole networks too, and not about encoders alone.
+    networks: the whole networks that it shows, encoders aside; None for all of the data sets.
     """
     shown = images(params, profile, *datasets)
     if profile == "paper":
@@ -124,8 +124,14 @@ def stands_in(params: Params, profile: str, *datasets: str, networks: bool = Tru
         ours, papers = (params.pretraining(each, datasets[0], "amoc") for each in (profile, "paper"))
         settings["AMOC's batch size"] = (ours.batch_size, papers.batch_size)
         settings["bank length"] = (ours.bank_length, papers.bank_length)
-    if networks:
-        settings["training epochs"] = (_epochs(params, profile, datasets), _epochs(params, "paper", datasets))
+    trained = [
+        (dataset, name)
+        for dataset in datasets
+        for name in params.networks(dataset)
+        if networks is None or name in networks
+    ]
+    if trained:
+        settings["training epochs"] = (_epochs(params, profile, trained), _epochs(params, "paper", trained))
     changes = [f"{what} {ours} for {papers}" for what, (ours, papers) in settings.items() if ours != papers]
     told = (
         f"**{profile}**: {shown}. {EVIDENCE[params.data(profile).source]} Changed: {', '.join(changes)}, and more: "
@@ -134,8 +140,7 @@ def stands_in(params: Params, profile: str, *datasets: str, networks: bool = Tru
     return fill(told, _WIDTH, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False)
 
 
-def _epochs(params: Params, profile: str, datasets: Sequence[str]) -> str:
-    """'20-30': fewest to most of the whole networks."""
-    networks = [(dataset, name) for dataset in datasets for name in params.networks(dataset)]
+def _epochs(params: Params, profile: str, networks: Iterable[tuple[str, str]]) -> str:
+    """'20-30': fewest to most of networks, each with its data set."""
     epochs = {params.classifying(profile, dataset, name).recipe.epochs for dataset, name in networks}
-    return "-".join(map(str, sorted({min(epochs, default=0), max(epochs, default=0)})))
+    return "-".join(map(str, sorted({min(epochs), max(epochs)})))

@@ -91,7 +91,9 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
         "Changed: width 8 for 64, pre-training epochs 21 for 200, AMOC's batch size 64 for 256, "
         "training epochs 20-30 for 76-164, and more: `profiles.small` of params.yaml."
     )
-    assert "training epochs 20-30" not in words.stands_in(params, "small", "cifar10", networks=False)
+    assert " training epochs" not in unwrapped(words.stands_in(params, "small", "cifar10", networks=()))
+    shown = words.stands_in(params, "small", "cifar10", networks=["standard", "amoc"])  # one of them is an encoder
+    assert "training epochs 30 for 164" in unwrapped(shown)
     assert words.stands_in(params, "paper", "cifar10") == "> **paper**: CIFAR-10 and the papers' settings."
     assert words.stands_in(params, "paper", "cifar10", "cifar100") == (
         "> **paper**: CIFAR-10 and CIFAR-100 and the papers' settings."
@@ -99,7 +101,7 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
 
 
 def test_of_digits_not_even_orderings_are_evidence(params):
-    assert unwrapped(words.stands_in(params, "demo", "cifar10", "cifar100", networks=False)) == (
+    assert unwrapped(words.stands_in(params, "demo", "cifar10", "cifar100", networks=())) == (
         "> **demo**: scikit-learn digits stand in for CIFAR-10 and scikit-learn digits, upright or turned, stand in "
         "for CIFAR-100. It shows that the pipeline works; neither numbers nor orderings are evidence. "
         "Changed: network resnet10t for resnet18, width 16 for 64, epsilon 0.15 for 8/255, "
@@ -110,7 +112,7 @@ def test_of_digits_not_even_orderings_are_evidence(params):
 
 def test_the_first_lines_do_without_an_encoder_that_params_yaml_does_not_have(params):
     params.raw["runs"]["cifar10"] = {}
-    assert "AMOC" not in words.stands_in(params, "demo", "cifar10", networks=False)
+    assert "AMOC" not in words.stands_in(params, "demo", "cifar10", networks=())
 
 
 @pytest.mark.parametrize(
