@@ -47,6 +47,7 @@ STAGES = (
     *("evaluate-peers@demo-cifar10-amoc", "evaluate-peers@demo-cifar10-moco", "evaluate-peers@demo-cifar10-acl"),
     *("classify@demo-cifar10-standard", "finetune@demo-cifar10-amoc_finetuned"),
     *("attack@demo-cifar10-standard", "attack@demo-cifar10-amoc_finetuned", "attack-probed@demo-cifar10-amoc"),
+    *("classify-again@demo-cifar10-standard_seed2", "attack-briefly@demo-cifar10-standard_seed2"),
     *("reports/table2@demo", "reports/table3@demo", "reports/table4@demo", "reports/table5@demo"),
     *("reports/table7@demo", "reports/table8@demo", "reports/figure3@demo"),
     *("pretrain@demo-cifar10-amoc_float32", "evaluate@demo-cifar10-amoc_float32"),
@@ -77,11 +78,12 @@ RESULTS = [
 
 
 def whole(raw: tiny.Raw) -> None:
-    """With what else the reports need to read all that they can: a network of CIFAR-100, and one of the preprint."""
+    """With what else the reports need to read all that they can: networks of CIFAR-100, the preprint, another seed."""
     shipping = shipped.settings()
     for section, dataset, name in (
         ("runs", "cifar10", "acc_long"),
         ("classifiers", "cifar10", "acc_long_finetuned_v1"),
+        ("classifiers", "cifar10", "standard_seed2"),
         ("classifiers", "cifar100", "standard"),
     ):
         raw[section][dataset][name] = shipping[section][dataset][name]
