@@ -81,7 +81,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("share", [0.2, 1, 20])
+@pytest.mark.parametrize("share", [0.2, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.5, 2)), 1, 20])
 def test_stopping_at_success_breaks_the_images_of_a_plain_run(norm, share):
     epsilon = share * {"linf": 0.014, "l2": 0.15}[norm]
     model, images, labels = right_images(30)

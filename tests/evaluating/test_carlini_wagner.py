@@ -33,7 +33,8 @@ def foolboxs(attack: CarliniWagner, model: torch.nn.Module, images: torch.Tensor
 @pytest.mark.parametrize(
     ("epsilon", "dtype"),
     [*((epsilon, torch.float64) for epsilon in (0.03, 0.1, 0.2, 0.3, 0.45, 2.0)),
-     *((epsilon, torch.float32) for epsilon in (0.1, 0.3))],
+     *((epsilon, torch.float32) for epsilon in (0.1, 0.3)),
+     *(pytest.param(epsilon, torch.float32, marks=pytest.mark.slow) for epsilon in (0.03, 0.2, 0.45, 2.0))],
 )  # fmt: skip
 def test_images_broken_are_foolboxs(epsilon, dtype):
     model = network()

@@ -80,7 +80,7 @@ def test_names_are_the_plain_ones_with_two_branches():
 
 @pytest.mark.parametrize(
     ("architecture", "width", "features"),
-    [("resnet18", 64, 512), ("resnet18", 4, 32), ("resnet34", 2, 16), ("resnet50", 4, 128)],
+    [("resnet18", 64, 512), ("resnet18", 4, 32), ("resnet10t", 16, 128), ("resnet34", 2, 16), ("resnet50", 4, 128)],
 )
 def test_stem_and_widths(architecture, width, features):
     encoder = Encoder(architecture, width, MEAN, STD)
@@ -102,7 +102,7 @@ def test_no_norm_starts_at_zero():
             assert torch.equal(one.bias, torch.zeros_like(one.bias))
 
 
-@pytest.mark.parametrize(("architecture", "last"), [("resnet18", "bn2"), ("resnet50", "bn3")])
+@pytest.mark.parametrize(("architecture", "last"), [("resnet10t", "bn2"), ("resnet18", "bn2"), ("resnet50", "bn3")])
 def test_blocks_can_start_as_their_shortcuts(architecture, last, generator):
     """Only the last norm of a block loses its weights, and what the block computes is then its shortcut, rectified."""
     encoder = Encoder(architecture, 4, MEAN, STD).eval()

@@ -44,7 +44,7 @@ def without_kinks(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", ["clean", "adv"])
 @pytest.mark.parametrize(
     ("architecture", "width", "size"),
-    [("resnet18", 16, 8), ("resnet18", 16, 32), ("resnet50", 4, 16), ("resnet18", 64, 16)],
+    [("resnet18", 16, 8), ("resnet18", 16, 32), ("resnet10t", 16, 8), ("resnet50", 4, 16), ("resnet18", 64, 16)],
 )
 def test_logits_and_gradients_are_the_networks(architecture, width, size, name, generator):
     model = without_kinks(classifier(architecture, width, name, generator))
@@ -68,7 +68,7 @@ def test_in_float64_equality_is_to_fifteen_digits_with_kinks(name, generator):
         torch.testing.assert_close(given, expected, rtol=0, atol=1e-12 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize(("architecture", "norms"), [("resnet18", 20), ("resnet50", 53)])
+@pytest.mark.parametrize(("architecture", "norms"), [("resnet10t", 12), ("resnet18", 20), ("resnet50", 53)])
 def test_all_norms_of_the_branch_are_gone_and_the_model_is_as_it_was(architecture, norms, generator):
     model = classifier(architecture, 4, "adv", generator)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}

@@ -44,7 +44,9 @@ def assert_untouched(network: nn.Module, before: list[tuple[int, tuple[Tensor, .
 
 
 @pytest.mark.parametrize("name", ["clean", "adv"])
-@pytest.mark.parametrize(("architecture", "width"), [("resnet18", 8), ("resnet34", 4), ("resnet50", 4)])
+@pytest.mark.parametrize(
+    ("architecture", "width"), [("resnet10t", 8), ("resnet18", 8), ("resnet34", 4), ("resnet50", 4)]
+)
 def test_features_and_input_gradients_are_the_encoders(architecture, width, name, generator):
     network = encoder(architecture, width, generator).double()
     images = torch.rand(3, 3, 16, 16, generator=generator, dtype=torch.float64)

@@ -47,6 +47,7 @@ OFTEN_IN_BFLOAT16 = [("aca", {}), ("aaa", {"attack_key": "noisy"}), ("ds", {}), 
 def in_bfloat16(case: tuple[str, dict[str, Any]]) -> Any:
     return pytest.param(case, "bfloat16", marks=[] if case in OFTEN_IN_BFLOAT16 else [pytest.mark.slow])
 
+
 pytestmark = pytest.mark.usefixtures("small_resnet")
 
 
