@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,11 +12,11 @@ from typing import Annotated
 import typer
 
 from amoc.engine.clock import STAGES_AT_ONCE
-from amoc.engine.progress import say
 from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import command
 from stages.pipeline import Pending, pending
+from stages.recorder import SECONDS_BETWEEN_WRITES, Recorder
 from stages.settings import foreseen
 
 
@@ -27,7 +26,7 @@ def main(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Stages at a time: as many as there are cores for them.")] = 2,
 ) -> None:
-    """Run what `dvc repro` would run, each stage by DVC itself as soon as what it needs is there.
+    """Run what `dvc repro` would run, each stage as soon as what it needs is there.
 
     For stages of one thread, as the demo's are: two of them share two cores better than two threads of one.
     """
@@ -52,14 +51,16 @@ def run(stages: Collection[Pending], jobs: int) -> None:
     """
     waiting, done, failed = {stage.name: stage for stage in stages}, set[str](), list[str]()
     running: dict[Future[int], str] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    environment = _environment(min(jobs, len(stages)))
+    with Recorder() as recorder, ThreadPoolExecutor(jobs) as pool:
         while waiting or running:
             ready = [name for name, stage in waiting.items() if stage.after <= done]
             for name in ready[: jobs - len(running)] if not failed else ():
                 del waiting[name]
-                running[pool.submit(reproduce, name, min(jobs, len(stages)))] = name
+                running[pool.submit(recorder.reproduce, name, environment)] = name
             if not running:
                 break
+            recorder.write(at_most_every=SECONDS_BETWEEN_WRITES)  # now, that all have something to do
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 (done.add if future.result() == 0 else failed.append)(name)
@@ -67,26 +68,10 @@ def run(stages: Collection[Pending], jobs: int) -> None:
         raise Refusal(f"{', '.join(failed)} failed: see above")
 
 
-def reproduce(name: str, jobs: int) -> int:
-    """One stage through DVC in a process of its own, whose lines come out as they are written; its exit status.
-
-    jobs: how many stages may run beside each other, itself included: its clock says so.
-    """
+def _environment(jobs: int) -> dict[str, str]:
+    """For the commands of stages of which so many may run beside each other: their clocks say so."""
     own = str(Path(sys.executable).parent)  # stages call `python`: this one, whatever the shell finds first
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name],
-        env={
-            **os.environ,
-            "PATH": os.pathsep.join((own, os.environ.get("PATH", ""))),
-            STAGES_AT_ONCE: str(jobs),
-        },
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    with process:
-        for line in process.stdout or ():
-            if line.strip():
-                say(line.rstrip())
-    return process.returncode
+    return {"PATH": os.pathsep.join((own, os.environ.get("PATH", ""))), STAGES_AT_ONCE: str(jobs)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from dvc.repo import Repo
@@ -61,7 +62,7 @@ def test_each_waits_for_what_it_needs_and_for_no_more(pipeline):
     }  # fmt: skip
 
 
-def test_two_at_a_time_through_dvc(pipeline):
+def test_two_at_a_time(pipeline):
     parallel.run(pending(("last",), "demo"), jobs=2)
     assert Path("last.txt").exists() and not Path("apart.txt").exists()
     assert [stage.name for stage in pending((), "demo")] == ["apart"]
@@ -89,11 +90,13 @@ def order(stages: list[Pending], jobs: int, monkeypatch: pytest.MonkeyPatch, fai
     """In which they are begun, when each is at its end at once."""
     begun: list[str] = []
 
-    def reproduce(name: str, jobs: int) -> int:
+    def reproduce(name: str, environment: dict[str, str]) -> int:
         begun.append(name)
         return int(name == failing)
 
-    monkeypatch.setattr(parallel, "reproduce", reproduce)
+    recorder = MagicMock()
+    recorder.__enter__.return_value.reproduce = reproduce
+    monkeypatch.setattr(parallel, "Recorder", lambda: recorder)
     parallel.run(stages, jobs)
     return begun
 
@@ -135,7 +138,7 @@ def test_what_it_tells_the_shell(pipeline):
 
 
 def test_what_cannot_be_brought_up_to_date_is_no_endless_loop(pipeline, monkeypatch):
-    monkeypatch.setattr(parallel, "reproduce", lambda name, jobs: 0)
+    monkeypatch.setattr(parallel, "run", lambda stages, jobs: None)
     (pipeline / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
     with pytest.raises(Refusal, match="DVC has run apart and still finds them out of date"):
         parallel.main(["apart"], jobs=2)

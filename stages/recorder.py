@@ -1,0 +1,127 @@
+"""What `dvc repro` does around a stage's command, through DVC's own objects, for stages that run beside each other."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.rwlock import rwlock
+from dvc.stage import PipelineStage
+from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.run import prepare_kwargs
+
+from amoc.engine.progress import say
+from stages.pipeline import FILE
+
+SECONDS_BETWEEN_WRITES = 60.0  # of dvc.lock: what a kill leaves out of it comes back from the run cache
+
+
+class Recorder:
+    """Runs stages of dvc.yaml and records them as `dvc repro` does, but writes dvc.lock for many of them at once.
+
+    DVC parses and writes all of dvc.lock anew for each stage, in a process that begins by reading the pipeline: 4
+    seconds with the results of two profiles. A stage whose outputs DVC can store is in its run cache at once, so where
+    this process is killed, `dvc repro` puts back what is not yet in dvc.lock. Threads may share a recorder.
+    """
+
+    def __init__(self) -> None:
+        self._repo = Repo(_wait_for_lock=True)
+        self._file = load_file(self._repo, str(Path(self._repo.root_dir, FILE)))
+        self._stages = self._file.stages
+        self._turn = Lock()  # DVC's own lock keeps other processes out, not other threads
+        self._unwritten: list[PipelineStage] = []
+        self._written = time.monotonic()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.write()
+        self._repo.close()
+
+    def reproduce(self, name: str, environment: Mapping[str, str]) -> int:
+        """Run one stage, whose lines come out as they are written, or put back what DVC has of such a run.
+
+        Nothing happens where nothing changed: what a stage before it wrote may be what it wrote before.
+
+        Args:
+            environment: for its command, beside what this process has.
+
+        Returns:
+            Its exit status; 1 if DVC refuses, such as while another process uses the files. Only where it is 0 the
+            stage is recorded.
+        """
+        try:
+            with ExitStack() as reserved:
+                with self._locked():
+                    stage = self._stages[name]
+                    if not stage.changed():
+                        return 0
+                    known = self._put_back(stage)
+                    if not known:
+                        reserved.enter_context(self._reservation(stage))
+                status = 0 if known else _execute(stage, environment)
+            if status == 0:
+                with self._locked():
+                    # DVC's rule: of results that git keeps, its run cache stores metrics and plots only
+                    stored = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
+                    stage.save(run_cache=stored)
+                    stage.commit()
+                    self._unwritten.append(stage)
+        except DvcException as error:
+            say(f"{name}: DVC says: {error}")
+            return 1
+        return status
+
+    def write(self, at_most_every: float = 0.0) -> None:
+        """Write dvc.lock, if stages have come to their end that are not in it.
+
+        Args:
+            at_most_every: seconds since the last time, before which nothing is written.
+        """
+        if self._unwritten and time.monotonic() - self._written >= at_most_every:
+            with self._locked():
+                self._file.dump_stages(self._unwritten, update_pipeline=False)
+                self._unwritten = []
+            self._written = time.monotonic()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._turn, self._repo.lock:
+            yield
+
+    def _put_back(self, stage: PipelineStage) -> bool:
+        """Remove the outputs, and whether DVC then had them in its cache for these very inputs."""
+        stage.remove_outs(ignore_remove=False, force=False)
+        try:
+            self._repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            return False
+        return True
+
+    def _reservation(self, stage: PipelineStage) -> AbstractContextManager[None]:
+        """While it lasts, no other process of DVC's writes what the stage reads, or touches what it writes."""
+        reads, writes = ([file.fs_path for file in files] for files in (stage.deps, stage.outs))
+        return rwlock(self._repo.tmp_dir, self._repo.fs, stage.cmd, reads, writes, False)
+
+
+def _execute(stage: PipelineStage, environment: Mapping[str, str]) -> int:
+    say(f"Running stage '{stage.name}':\n> {stage.cmd}")
+    place = prepare_kwargs(stage, dict(environment))
+    process = subprocess.Popen(
+        stage.cmd, cwd=place["cwd"], env=place["env"], shell=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    with process:
+        for line in process.stdout or ():
+            if line.strip():
+                say(line.rstrip())
+    return process.returncode
