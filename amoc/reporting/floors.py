@@ -17,7 +17,6 @@ from amoc.reporting.reports import Report, page
 NAME = "floors"
 DATASET = "cifar10"
 ENCODERS = ("amoc", "moco", "amoc_seed2", "moco_seed2")
-NETWORKS = ("standard", "pgd_at", "standard_seed2", "pgd_at_seed2")
 
 
 def build(
@@ -30,7 +29,7 @@ def build(
     """
     judged = judge(floors(profile), measured(params, profile, results, written))
     text = page(
-        words.stands_in(params, profile, DATASET, networks=NETWORKS),
+        words.stands_in(params, profile, DATASET, networks=networks(profile)),
         f"# Floors of the profile: {verdicts.count(judged)}",
         "What must hold on two seeds for the profile to mean anything."
         if judged
@@ -46,15 +45,20 @@ def measured(
     params: Params, profile: str, results: Path, written: Path
 ) -> dict[str, dict[str, dict[str, float | None]]]:  # fmt: skip
     """Table -> row -> column -> number: encoders as rows of table3, networks as rows of table5."""
-    asked = {q.row for floor in floors(profile) for q in floor.reads if q.table == "table5"} - set(table5.MODELS)
+    asked = networks(profile) - set(table5.MODELS)
     probed = _found("evaluate", profile, (run for run in ENCODERS if run in params.runs(DATASET)), results)
-    networks = _found("attack", profile, (name for name in params.networks(DATASET) if name in asked), results)
+    attacked = _found("attack", profile, (name for name in params.networks(DATASET) if name in asked), results)
     reported = reports.read_metrics("table5", profile, written)
     return {
         "table3": {record.name: encoders.measured(record) for record in probed},
-        "table5": {record.name: last(record) for record in networks}
+        "table5": {record.name: last(record) for record in attacked}
         | {row: dict(columns) for row, columns in reported.items()},
     }
+
+
+def networks(profile: str) -> set[str]:
+    """The whole networks that the floors are about, which are rows of table5."""
+    return {quantity.row for floor in floors(profile) for quantity in floor.reads if quantity.table == "table5"}
 
 
 def last(record: Record) -> dict[str, float | None]:

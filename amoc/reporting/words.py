@@ -108,7 +108,7 @@ def stands_in(params: Params, profile: str, *datasets: str, networks: Collection
     """The first lines of a report: what a profile's images, network, attack and epochs stand in for.
 
     datasets: all that the report shows.
-    networks: the whole networks that it shows, encoders aside; None for all of the data sets.
+    networks: the whole networks that it shows, None for all of the data sets; encoders among them change nothing.
     """
     shown = images(params, profile, *datasets)
     if profile == "paper":
