@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from amoc.engine.clock import STAGES_AT_ONCE
+from amoc.engine.interruption import Interrupted, interruptible
 from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import command
 from stages.pipeline import Pending, pending
-from stages.recorder import SECONDS_BETWEEN_WRITES, Recorder
+from stages.recorder import WORK_AT_RISK, Recorder
 from stages.settings import foreseen
+
+SECONDS_DEAF = 1.0  # between two looks at whether a signal has come
 
 
 def main(
@@ -48,24 +53,39 @@ def run(stages: Collection[Pending], jobs: int) -> None:
 
     Raises:
         Refusal: one of them failed. Those that were running have come to their end, no other was begun.
+        Interrupted: by SIGINT or SIGTERM. Those that were running have saved their state, if they have one.
     """
     waiting, done, failed = {stage.name: stage for stage in stages}, set[str](), list[str]()
     running: dict[Future[int], str] = {}
     environment = _environment(min(jobs, len(stages)))
-    with Recorder() as recorder, ThreadPoolExecutor(jobs) as pool:
+    with Recorder() as recorder, ThreadPoolExecutor(jobs) as pool, _killing(recorder), interruptible() as stop:
         while waiting or running:
             ready = [name for name, stage in waiting.items() if stage.after <= done]
-            for name in ready[: jobs - len(running)] if not failed else ():
+            for name in ready[: jobs - len(running)] if not (failed or stop.requested) else ():
                 del waiting[name]
                 running[pool.submit(recorder.reproduce, name, environment)] = name
             if not running:
                 break
-            recorder.write(at_most_every=SECONDS_BETWEEN_WRITES)  # now, that all have something to do
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            if stop.requested:
+                recorder.send(signal.SIGTERM)
+            recorder.write(at_risk=WORK_AT_RISK)  # now, that all have something to do
+            for future in wait(running, timeout=SECONDS_DEAF, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 (done.add if future.result() == 0 else failed.append)(name)
+    if stop.signal is not None:
+        raise Interrupted(stop.signal)
     if failed:
         raise Refusal(f"{', '.join(failed)} failed: see above")
+
+
+@contextmanager
+def _killing(recorder: Recorder) -> Iterator[None]:
+    """A second Ctrl-C ends the stages at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        recorder.send(signal.SIGKILL)
+        raise
 
 
 def _environment(jobs: int) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -21,15 +23,14 @@ from dvc.stage.run import prepare_kwargs
 from amoc.engine.progress import say
 from stages.pipeline import FILE
 
-SECONDS_BETWEEN_WRITES = 60.0  # of dvc.lock: what a kill leaves out of it comes back from the run cache
+WORK_AT_RISK = 60.0  # seconds: DVC does not know of more where this process is killed before it has written dvc.lock
 
 
 class Recorder:
     """Runs stages of dvc.yaml and records them as `dvc repro` does, but writes dvc.lock for many of them at once.
 
     DVC parses and writes all of dvc.lock anew for each stage, in a process that begins by reading the pipeline: 4
-    seconds with the results of two profiles. A stage whose outputs DVC can store is in its run cache at once, so where
-    this process is killed, `dvc repro` puts back what is not yet in dvc.lock. Threads may share a recorder.
+    seconds with the results of two profiles. Threads may share a recorder.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,9 @@ class Recorder:
         self._file = load_file(self._repo, str(Path(self._repo.root_dir, FILE)))
         self._stages = self._file.stages
         self._turn = Lock()  # DVC's own lock keeps other processes out, not other threads
+        self._running: set[subprocess.Popen[str]] = set()
         self._unwritten: list[PipelineStage] = []
+        self._work = 0.0  # seconds that these took
         self._written = time.monotonic()
 
     def __enter__(self) -> Recorder:
@@ -59,6 +62,7 @@ class Recorder:
             Its exit status; 1 if DVC refuses, such as while another process uses the files. Only where it is 0 the
             stage is recorded.
         """
+        begun = time.monotonic()
         try:
             with ExitStack() as reserved:
                 with self._locked():
@@ -68,30 +72,53 @@ class Recorder:
                     known = self._put_back(stage)
                     if not known:
                         reserved.enter_context(self._reservation(stage))
-                status = 0 if known else _execute(stage, environment)
+                status = 0 if known else self._execute(stage, environment)
             if status == 0:
                 with self._locked():
-                    # DVC's rule: of results that git keeps, its run cache stores metrics and plots only
+                    # DVC's rule: where git keeps a result that is neither metric nor plot, no run cache
                     stored = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
                     stage.save(run_cache=stored)
                     stage.commit()
                     self._unwritten.append(stage)
+                    self._work += time.monotonic() - begun
         except DvcException as error:
             say(f"{name}: DVC says: {error}")
             return 1
         return status
 
-    def write(self, at_most_every: float = 0.0) -> None:
+    def write(self, at_risk: float = 0.0) -> None:
         """Write dvc.lock, if stages have come to their end that are not in it.
 
         Args:
-            at_most_every: seconds since the last time, before which nothing is written.
+            at_risk: seconds of their work, and since the last time, below which nothing is written.
         """
-        if self._unwritten and time.monotonic() - self._written >= at_most_every:
+        if self._unwritten and max(self._work, time.monotonic() - self._written) >= at_risk:
             with self._locked():
                 self._file.dump_stages(self._unwritten, update_pipeline=False)
-                self._unwritten = []
+                self._unwritten, self._work = [], 0.0
             self._written = time.monotonic()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all commands that are running."""
+        for process in tuple(self._running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def _execute(self, stage: PipelineStage, environment: Mapping[str, str]) -> int:
+        say(f"Running stage '{stage.name}':\n> {stage.cmd}")
+        place = prepare_kwargs(stage, dict(environment))
+        process = subprocess.Popen(
+            stage.cmd, cwd=place["cwd"], env=place["env"], shell=True, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C comes to this process alone, which decides what becomes of its stages
+        )  # fmt: skip
+        self._running.add(process)
+        with process:
+            for line in process.stdout or ():
+                if line.strip():
+                    say(line.rstrip())
+        self._running.discard(process)
+        return process.returncode
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -111,17 +138,3 @@ class Recorder:
         """While it lasts, no other process of DVC's writes what the stage reads, or touches what it writes."""
         reads, writes = ([file.fs_path for file in files] for files in (stage.deps, stage.outs))
         return rwlock(self._repo.tmp_dir, self._repo.fs, stage.cmd, reads, writes, False)
-
-
-def _execute(stage: PipelineStage, environment: Mapping[str, str]) -> int:
-    say(f"Running stage '{stage.name}':\n> {stage.cmd}")
-    place = prepare_kwargs(stage, dict(environment))
-    process = subprocess.Popen(
-        stage.cmd, cwd=place["cwd"], env=place["env"], shell=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    with process:
-        for line in process.stdout or ():
-            if line.strip():
-                say(line.rstrip())
-    return process.returncode

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -135,6 +140,63 @@ def test_what_it_tells_the_shell(pipeline):
     assert done.stderr == "parallel: first failed: see above\n"
     assert "there is nothing to copy" in done.stdout
     assert not Path("last.txt").exists()
+
+
+STUBBORN = """
+stages:
+  quick:
+    cmd: touch quick.txt
+    outs: [quick.txt]
+  long:
+    cmd: "trap '{answer}' TERM; echo $$ > long.begun; while :; do sleep 0.1; done"
+    outs: [long.txt]
+    deps: [quick.txt]
+  never:
+    cmd: touch never.txt
+    outs: [never.txt]
+    deps: [long.txt]
+"""
+
+
+@contextmanager
+def interrupted(folder: Path, answer: str) -> Iterator[subprocess.Popen[str]]:
+    """stages.parallel on a stage that gives this answer to SIGTERM, while that runs."""
+    Path("dvc.yaml").write_text(STUBBORN.format(answer=answer))
+    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "stages.parallel"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    with process:
+        while not Path("long.begun").exists() and process.poll() is None:
+            time.sleep(0.05)
+        yield process
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_it_lets_stages_save_and_records_those_at_their_end(pipeline, number, status):
+    with interrupted(pipeline, "touch state.saved; exit 143") as process:
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert said.endswith("parallel: interrupted, state is saved; the same command goes on from here\n")
+    assert Path("state.saved").exists() and not Path("never.txt").exists()
+    assert [stage.name for stage in pending((), "demo")] == ["long", "never"]
+
+
+def test_ctrl_c_again_ends_what_does_not_end_by_itself(pipeline):
+    with interrupted(pipeline, "touch asked.once") as process:
+        process.send_signal(signal.SIGINT)
+        while not Path("asked.once").exists() and process.poll() is None:
+            time.sleep(0.05)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path("long.begun").read_text()), 0)
+    assert [stage.name for stage in pending((), "demo")] == ["long", "never"]
 
 
 def test_what_cannot_be_brought_up_to_date_is_no_endless_loop(pipeline, monkeypatch):

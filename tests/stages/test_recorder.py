@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -180,13 +181,25 @@ def test_the_lock_is_written_for_many_stages_at_once(pipeline, monkeypatch):
         monkeypatch.setattr(recorder._file, "dump_stages", noted)
         for name in ("result", "folder"):
             recorder.reproduce(name, {})
-            recorder.write(at_most_every=3600)
+            recorder.write(at_risk=3600)
         assert written == []
         recorder.write()
         recorder.write()
         recorder.reproduce("metric", {})
     assert written == [["result", "folder"], ["metric"]]
     assert sorted(load_yaml("dvc.lock")["stages"]) == ["folder", "metric", "result"]
+
+
+def test_a_long_stage_is_in_the_lock_at_once(pipeline):
+    """git keeps one of its results, so DVC's run cache could not bring it back."""
+    text = PIPELINE.replace("cat result.txt metric.json > page.md", "sleep 0.3; echo long > page.md")
+    Path("dvc.yaml").write_text(text)
+    with Recorder() as recorder:
+        for name in ("result", "metric", "page"):
+            recorder.reproduce(name, {})
+        recorder._written = time.monotonic()  # as if it were just now
+        recorder.write(at_risk=0.3)
+        assert "page" in load_yaml("dvc.lock")["stages"]
 
 
 def test_what_is_in_the_lock_already_stays(recorded):
