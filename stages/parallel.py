@@ -19,7 +19,7 @@ from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import command
 from stages.pipeline import Pending, pending
-from stages.recorder import WORK_AT_RISK, Recorder
+from stages.recorder import Recorder
 from stages.settings import foreseen
 
 SECONDS_DEAF = 1.0  # between two looks at whether a signal has come
@@ -68,7 +68,6 @@ def run(stages: Collection[Pending], jobs: int) -> None:
                 break
             if stop.requested:
                 recorder.send(signal.SIGTERM)
-            recorder.write(at_risk=WORK_AT_RISK)  # now, that all have something to do
             for future in wait(running, timeout=SECONDS_DEAF, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 (done.add if future.result() == 0 else failed.append)(name)

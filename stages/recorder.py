@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
-from dvc.dvcfile import load_file
+from dvc.dvcfile import LOCK_FILE, load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.rwlock import rwlock
@@ -20,34 +19,30 @@ from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.run import prepare_kwargs
 
+from amoc.engine.files import write_atomically
 from amoc.engine.progress import say
+from stages.lockfile import recorded
 from stages.pipeline import FILE
-
-WORK_AT_RISK = 60.0  # seconds: DVC does not know of more where this process is killed before it has written dvc.lock
 
 
 class Recorder:
-    """Runs stages of dvc.yaml and records them as `dvc repro` does, but writes dvc.lock for many of them at once.
+    """Runs stages of dvc.yaml and records each as `dvc repro --single-item` does, without a process of DVC's for each.
 
-    DVC parses and writes all of dvc.lock anew for each stage, in a process that begins by reading the pipeline: 4
-    seconds with the results of two profiles. Threads may share a recorder.
+    With the results of two profiles such a process took 4 seconds: to read the pipeline, and to write all of dvc.lock.
+    Threads may share a recorder.
     """
 
     def __init__(self) -> None:
         self._repo = Repo(_wait_for_lock=True)
-        self._file = load_file(self._repo, str(Path(self._repo.root_dir, FILE)))
-        self._stages = self._file.stages
+        self._stages = load_file(self._repo, str(Path(self._repo.root_dir, FILE))).stages
+        self._lock = Path(self._repo.root_dir, LOCK_FILE)
         self._turn = Lock()  # DVC's own lock keeps other processes out, not other threads
         self._running: set[subprocess.Popen[str]] = set()
-        self._unwritten: list[PipelineStage] = []
-        self._work = 0.0  # seconds that these took
-        self._written = time.monotonic()
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.write()
         self._repo.close()
 
     def reproduce(self, name: str, environment: Mapping[str, str]) -> int:
@@ -62,7 +57,6 @@ class Recorder:
             Its exit status; 1 if DVC refuses, such as while another process uses the files. Only where it is 0 the
             stage is recorded.
         """
-        begun = time.monotonic()
         try:
             with ExitStack() as reserved:
                 with self._locked():
@@ -79,24 +73,11 @@ class Recorder:
                     stored = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
                     stage.save(run_cache=stored)
                     stage.commit()
-                    self._unwritten.append(stage)
-                    self._work += time.monotonic() - begun
+                    self._write(stage)
         except DvcException as error:
             say(f"{name}: DVC says: {error}")
             return 1
         return status
-
-    def write(self, at_risk: float = 0.0) -> None:
-        """Write dvc.lock, if stages have come to their end that are not in it.
-
-        Args:
-            at_risk: seconds of their work, and since the last time, below which nothing is written.
-        """
-        if self._unwritten and max(self._work, time.monotonic() - self._written) >= at_risk:
-            with self._locked():
-                self._file.dump_stages(self._unwritten, update_pipeline=False)
-                self._unwritten, self._work = [], 0.0
-            self._written = time.monotonic()
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all commands that are running."""
@@ -108,7 +89,7 @@ class Recorder:
         say(f"Running stage '{stage.name}':\n> {stage.cmd}")
         place = prepare_kwargs(stage, dict(environment))
         process = subprocess.Popen(
-            stage.cmd, cwd=place["cwd"], env=place["env"], shell=True, text=True,
+            stage.cmd, cwd=place["cwd"], env=place["env"], shell=True, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C comes to this process alone, which decides what becomes of its stages
         )  # fmt: skip
@@ -119,6 +100,11 @@ class Recorder:
                     say(line.rstrip())
         self._running.discard(process)
         return process.returncode
+
+    def _write(self, stage: PipelineStage) -> None:
+        """Into dvc.lock, in one step: a kill leaves it as it was before or as it is after."""
+        before = self._lock.read_text(encoding="utf-8") if self._lock.exists() else ""
+        write_atomically(self._lock, recorded(before, stage))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
