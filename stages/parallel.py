@@ -53,12 +53,13 @@ def run(stages: Collection[Pending], jobs: int) -> None:
 
     Raises:
         Refusal: one of them failed. Those that were running have come to their end, no other was begun.
-        Interrupted: by SIGINT or SIGTERM. Those that were running have saved their state, if they have one.
+        Interrupted: by a signal. Those that were running have saved their state, if they have one.
     """
     waiting, done, failed = {stage.name: stage for stage in stages}, set[str](), list[str]()
     running: dict[Future[int], str] = {}
-    environment = _environment(min(jobs, len(stages)))
-    with Recorder() as recorder, ThreadPoolExecutor(jobs) as pool, _killing(recorder), interruptible() as stop:
+    errors: list[BaseException] = []  # of ours, not of a stage's command
+    environment, told = _environment(min(jobs, len(stages))), False
+    with interruptible() as stop, Recorder() as recorder, ThreadPoolExecutor(jobs) as pool, _killing(recorder):
         while waiting or running:
             ready = [name for name, stage in waiting.items() if stage.after <= done]
             for name in ready[: jobs - len(running)] if not (failed or stop.requested) else ():
@@ -66,11 +67,16 @@ def run(stages: Collection[Pending], jobs: int) -> None:
                 running[pool.submit(recorder.reproduce, name, environment)] = name
             if not running:
                 break
-            if stop.requested:
-                recorder.send(signal.SIGTERM)
+            if stop.requested and not told:
+                recorder.end(signal.SIGTERM)
+                told = True
             for future in wait(running, timeout=SECONDS_DEAF, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
-                (done.add if future.result() == 0 else failed.append)(name)
+                if error := future.exception():
+                    errors.append(error)
+                (done.add if not error and future.result() == 0 else failed.append)(name)
+    if errors:
+        raise errors[0]
     if stop.signal is not None:
         raise Interrupted(stop.signal)
     if failed:
@@ -83,7 +89,7 @@ def _killing(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        recorder.send(signal.SIGKILL)
+        recorder.end(signal.SIGKILL)
         raise
 
 

@@ -12,6 +12,7 @@ from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.index import Index
+from dvc.repo.reproduce import get_active_graph
 from dvc.stage import PipelineStage
 
 from amoc.refusal import Refusal
@@ -64,7 +65,8 @@ def pending(
             file = load_file(repo, str(Path(repo.root_dir, FILE)))
             file.resolver.context["profile"] = profile  # what the groups' first axis is made of
             stages: list[PipelineStage] = list(file.stages.values())
-            graph = Index(repo, stages=stages).graph  # edges lead from a stage to what it needs
+            # edges lead from a stage to what it needs, and from a frozen one nowhere
+            graph = get_active_graph(Index(repo, stages=stages).graph)
             wanted = _wanted(stages, targets)
             needed = wanted.union(*(nx.descendants(graph, stage) for stage in wanted))
             place = {stage: number for number, stage in enumerate(stages)}

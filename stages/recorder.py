@@ -38,6 +38,7 @@ class Recorder:
         self._lock = Path(self._repo.root_dir, LOCK_FILE)
         self._turn = Lock()  # DVC's own lock keeps other processes out, not other threads
         self._running: set[subprocess.Popen[str]] = set()
+        self._ended: signal.Signals | None = None
 
     def __enter__(self) -> Recorder:
         return self
@@ -67,38 +68,53 @@ class Recorder:
                     if not known:
                         reserved.enter_context(self._reservation(stage))
                 status = 0 if known else self._execute(stage, environment)
-            if status == 0:
-                with self._locked():
-                    # DVC's rule: where git keeps a result that is neither metric nor plot, no run cache
-                    stored = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
-                    stage.save(run_cache=stored)
-                    stage.commit()
-                    self._write(stage)
+                if status == 0:
+                    with self._locked():
+                        reserved.close()  # which DVC's own reservations would run into
+                        # DVC's rule: where git keeps a result that is neither metric nor plot, no run cache
+                        stored = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
+                        stage.save(run_cache=stored)
+                        stage.commit()
+                        self._write(stage)
         except DvcException as error:
             say(f"{name}: DVC says: {error}")
             return 1
         return status
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to all commands that are running."""
+    def end(self, number: signal.Signals) -> None:
+        """Send a signal to all commands that are running; none begins any more."""
+        self._ended = number
         for process in tuple(self._running):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+            _send(process, number)
 
     def _execute(self, stage: PipelineStage, environment: Mapping[str, str]) -> int:
-        say(f"Running stage '{stage.name}':\n> {stage.cmd}")
+        say(f"Running stage '{stage.name}':")
         place = prepare_kwargs(stage, dict(environment))
+        for command in stage.cmd if isinstance(stage.cmd, list) else stage.cmd.splitlines():
+            say(f"> {command}")
+            if status := self._run(command, place["cwd"], place["env"]):
+                return status
+        return 0
+
+    def _run(self, command: str, folder: str, environment: Mapping[str, str]) -> int:
+        if self._ended:
+            return 128 + self._ended
         process = subprocess.Popen(
-            stage.cmd, cwd=place["cwd"], env=place["env"], shell=True, text=True, errors="replace",
+            command, cwd=folder, env=environment, shell=True, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C comes to this process alone, which decides what becomes of its stages
         )  # fmt: skip
         self._running.add(process)
-        with process:
-            for line in process.stdout or ():
-                if line.strip():
-                    say(line.rstrip())
-        self._running.discard(process)
+        if self._ended:  # meanwhile
+            _send(process, self._ended)
+        try:
+            with process:
+                for line in process.stdout or ():
+                    with suppress(OSError):  # a reader of ours that Ctrl-C ended is no reason to lose a state
+                        if line.strip():
+                            say(line.rstrip())
+        finally:
+            self._running.discard(process)
         return process.returncode
 
     def _write(self, stage: PipelineStage) -> None:
@@ -123,4 +139,10 @@ class Recorder:
     def _reservation(self, stage: PipelineStage) -> AbstractContextManager[None]:
         """While it lasts, no other process of DVC's writes what the stage reads, or touches what it writes."""
         reads, writes = ([file.fs_path for file in files] for files in (stage.deps, stage.outs))
-        return rwlock(self._repo.tmp_dir, self._repo.fs, stage.cmd, reads, writes, False)
+        return rwlock(self._repo.tmp_dir, self._repo.fs, f"stages.parallel {stage.name}", reads, writes, False)
+
+
+def _send(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """To its group: the shell may not pass it on."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

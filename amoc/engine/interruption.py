@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that a loop asks when it is able to save, instead of an exception at any moment."""
+"""Ctrl-C, SIGTERM and SIGHUP as a question: a loop asks it when it is able to save. No exception at any moment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Stop:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Stop]:
-    """Within the block SIGINT and SIGTERM only set the flag; a second SIGINT raises KeyboardInterrupt at once.
+    """Within the block SIGINT, SIGTERM and SIGHUP only set the flag; a second SIGINT raises KeyboardInterrupt at once.
 
         with interruptible() as stop:
             for epoch in ...:
@@ -63,7 +63,7 @@ def interruptible() -> Iterator[Stop]:
 
     previous = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: Python could not restore it
                 previous[number] = signal.signal(number, handle)
     try:

@@ -13,25 +13,25 @@ import pytest
 from amoc.engine.interruption import Interrupted, interruptible
 
 PROJECT = Path(__file__).parents[2]
-BOTH = (signal.SIGINT, signal.SIGTERM)
+ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[dict]:
     """The handlers before the test, and again after it, whatever it does."""
-    before = {number: signal.getsignal(number) for number in BOTH}
+    before = {number: signal.getsignal(number) for number in ALL}
     yield before
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", BOTH)
+@pytest.mark.parametrize("number", ALL)
 def test_a_signal_sets_the_flag_and_the_block_goes_on(number, handlers):
     with interruptible() as stop:
         assert not stop.requested and stop.signal is None
         signal.raise_signal(number)
         assert stop.requested and stop.signal == number
-    assert {number: signal.getsignal(number) for number in BOTH} == handlers
+    assert {number: signal.getsignal(number) for number in ALL} == handlers
 
 
 def test_a_second_sigint_interrupts_at_once(handlers):
@@ -40,7 +40,7 @@ def test_a_second_sigint_interrupts_at_once(handlers):
         assert stop.requested
         signal.raise_signal(signal.SIGINT)
         raise AssertionError
-    assert {number: signal.getsignal(number) for number in BOTH} == handlers
+    assert {number: signal.getsignal(number) for number in ALL} == handlers
 
 
 def test_sigterm_never_interrupts_and_the_first_signal_is_the_one_reported():
@@ -58,7 +58,7 @@ def test_handlers_return_after_an_exception_and_each_block_starts_anew(handlers)
         signal.raise_signal(signal.SIGTERM)
         raise Interrupted(stop.signal)
     assert raised.value.signal == signal.SIGTERM
-    assert {number: signal.getsignal(number) for number in BOTH} == handlers
+    assert {number: signal.getsignal(number) for number in ALL} == handlers
     with interruptible() as stop:
         assert not stop.requested
         signal.raise_signal(signal.SIGINT)  # the first of this block
@@ -81,7 +81,7 @@ def test_off_the_main_thread_it_does_nothing(handlers):
 
     def work() -> None:
         with interruptible() as stop:
-            seen.append(({number: signal.getsignal(number) for number in BOTH}, stop.requested))
+            seen.append(({number: signal.getsignal(number) for number in ALL}, stop.requested))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -137,7 +137,7 @@ def start(how: str) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize("number", BOTH)
+@pytest.mark.parametrize("number", ALL)
 def test_a_stage_saves_and_ends_with_a_status_that_dvc_takes_for_failure(number):
     with start("obedient") as process:
         process.send_signal(number)

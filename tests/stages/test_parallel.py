@@ -128,6 +128,24 @@ def test_after_a_failure_nothing_more_begins(monkeypatch):
         order(DIAMOND, 1, monkeypatch, failing="left")
 
 
+def test_an_error_of_our_own_waits_for_what_is_running(monkeypatch):
+    ended = []
+
+    def reproduce(name: str, environment: dict[str, str]) -> int:
+        if name == "left":
+            raise OSError("no such thing")
+        time.sleep(0.2 * (name == "right"))
+        ended.append(name)
+        return 0
+
+    recorder = MagicMock()
+    recorder.__enter__.return_value.reproduce = reproduce
+    monkeypatch.setattr(parallel, "Recorder", lambda: recorder)
+    with pytest.raises(OSError, match="no such thing"):
+        parallel.run(DIAMOND, 2)
+    assert ended == ["first", "right"]
+
+
 def test_what_it_tells_the_shell(pipeline):
     """A stage that fails is named, what it printed is shown, and what needs it does not run."""
     text = PIPELINE.replace("cp constant.txt first.txt", "echo there is nothing to copy; exit 3")
@@ -159,14 +177,14 @@ stages:
 
 
 @contextmanager
-def interrupted(folder: Path, answer: str) -> Iterator[subprocess.Popen[str]]:
+def interrupted(folder: Path, answer: str, stdout: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
     """stages.parallel on a stage that gives this answer to SIGTERM, while that runs."""
     Path("dvc.yaml").write_text(STUBBORN.format(answer=answer))
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
     command = [sys.executable, "-m", "stages.parallel"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0
+        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, process_group=0
     )
     with process:
         while not Path("long.begun").exists() and process.poll() is None:
@@ -174,7 +192,7 @@ def interrupted(folder: Path, answer: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_interrupted_it_lets_stages_save_and_records_those_at_their_end(pipeline, number, status):
     with interrupted(pipeline, "touch state.saved; exit 143") as process:
         process.send_signal(number)
@@ -183,6 +201,16 @@ def test_interrupted_it_lets_stages_save_and_records_those_at_their_end(pipeline
     assert said.endswith("parallel: interrupted, state is saved; the same command goes on from here\n")
     assert Path("state.saved").exists() and not Path("never.txt").exists()
     assert [stage.name for stage in pending((), "demo")] == ["long", "never"]
+
+
+def test_a_stage_saves_although_nobody_reads_what_it_says(pipeline):
+    """As under `stages.parallel | tee log`, where Ctrl-C ends tee at once."""
+    with interrupted(pipeline, "echo saving; touch state.saved; exit 143", stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert process.returncode != 0 and "state is saved" in said
+    assert Path("state.saved").exists()
 
 
 def test_ctrl_c_again_ends_what_does_not_end_by_itself(pipeline):

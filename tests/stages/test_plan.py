@@ -63,6 +63,16 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_what_only_a_frozen_stage_needs_does_not_run(pipeline):
+    with Repo() as repo:
+        repo.reproduce()
+        Path("dvc.yaml").write_text(PIPELINE.replace("    params: [", "    frozen: true\n    params: ["))
+        Path("code.py").write_text("other\n")
+        assert pending(("reports/table",), "demo") == []
+        assert repo.reproduce("reports/table") == []
+        assert [stage.name for stage in pending((), "demo")] == ["behaviour"]
+
+
 def reasons(*targets: str, profile: str = "demo") -> dict[str, tuple[str, ...]]:
     return {stage.name: stage.why for stage in pending(targets, profile)}
 

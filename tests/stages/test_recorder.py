@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,36 @@ def test_one_that_fails_is_not_recorded(pipeline, capsys):
         assert recorder.reproduce("folder", {}) == 0
     assert "no room left" in capsys.readouterr().out
     assert list(load_yaml("dvc.lock")["stages"]) == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "commands",
+    ["[touch begun, 'false', touch result.txt]", "|\n      touch begun\n      false\n      touch result.txt"],
+)
+def test_of_several_commands_none_runs_after_one_that_failed(pipeline, commands):
+    text = PIPELINE.replace("cmd: echo ran >> result.runs; cp given.txt result.txt", f"cmd: {commands}")
+    Path("dvc.yaml").write_text(text)
+    with Recorder() as recorder:
+        assert recorder.reproduce("result", {}) == 1
+        assert Path("begun").exists() and not Path("result.txt").exists()
+        Path("dvc.yaml").write_text(text.replace("false", "true"))
+    with Recorder() as recorder:
+        assert recorder.reproduce("result", {}) == 0
+    assert dvc("status", "result") == "Data and pipelines are up to date.\n"
+
+
+def test_a_command_may_print_what_is_no_text(pipeline, capsys):
+    Path("dvc.yaml").write_text(PIPELINE.replace("echo ran >> result.runs", r"printf 'caf\351\n'"))
+    with Recorder() as recorder:
+        assert recorder.reproduce("result", {}) == 0
+    assert "caf\N{REPLACEMENT CHARACTER}\n" in capsys.readouterr().out
+
+
+def test_after_the_end_none_begins(pipeline):
+    with Recorder() as recorder:
+        recorder.end(signal.SIGTERM)
+        assert recorder.reproduce("result", {}) == 143
+    assert runs() == {} and not Path("dvc.lock").exists()
 
 
 def test_a_command_sees_the_environment_that_it_is_given(pipeline):
