@@ -19,9 +19,11 @@ ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[dict]:
     """The handlers before the test, and again after it, whatever it does."""
+    started = {number: signal.getsignal(number) for number in ALL}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has the tests ignore
     before = {number: signal.getsignal(number) for number in ALL}
     yield before
-    for number, handler in before.items():
+    for number, handler in started.items():
         signal.signal(number, handler)
 
 

@@ -17,9 +17,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def settings() -> Params:
-    """The project's, with the demo's scale held fast."""
+    """The project's, with the demo's scale held fast, and how many images its slow attacks get."""
     project = shipped.params()
     project.raw["profiles"]["demo"]["scale"] = {"short": 40, "long": 80, "batch_size": 0.25, "bank_length": 0.03125}
+    for attack in project.raw["profiles"]["demo"]["attacks"].values():
+        attack["images"] = 100
     return project
 
 

@@ -184,8 +184,9 @@ def interrupted(folder: Path, answer: str, stdout: int = subprocess.DEVNULL) -> 
     command = [sys.executable, "-m", "stages.parallel"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     process = subprocess.Popen(
-        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, process_group=0
-    )
+        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, process_group=0,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which nohup has the tests ignore
+    )  # fmt: skip
     with process:
         while not Path("long.begun").exists() and process.poll() is None:
             time.sleep(0.05)
