@@ -57,6 +57,9 @@ class Recorder:
         Returns:
             Its exit status; 1 if DVC refuses, such as while another process uses the files. Only where it is 0 the
             stage is recorded.
+
+        Raises:
+            Refusal: dvc.lock is none, such as one with a merge's conflict in its first lines.
         """
         try:
             with ExitStack() as reserved:
