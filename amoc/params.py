@@ -327,6 +327,11 @@ class Params:
                 suite[f"{attack}_eps_{count}"] = settings.model_copy(update={"epsilon": settings.epsilon * count / 8})
         return suite
 
+    def twin_suite(self, profile: str, name: str) -> dict[str, Attack]:
+        """What an early-stopped twin gets of a suite: the attacks that early_stopped has too, in its order."""
+        attacks = self.suite(profile, name)
+        return {attack: own for attack, own in self.suite(profile, "early_stopped").items() if attack in attacks}
+
     def suite_radii(self, name: str) -> list[int]:
         """The eighths of epsilon of a suite over radii."""
         return list(self._at("suites", name, "eighths"))

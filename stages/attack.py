@@ -42,8 +42,7 @@ def main(
 ) -> None:  # fmt: skip
     """Attack a whole network and its early-stopped twin, or an encoder under the linear protocol `attacked_probe`."""
     params = Params.load()
-    beside = ("suites", "early_stopped") if model in params.networks(dataset) else ("attacked_probe",)
-    agree(params, profile, ("suites", suite), beside)
+    agree(params, profile, ("suites" if model in params.networks(dataset) else "probed_suites", suite))
     engine, where = params.engine(profile), paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
@@ -110,12 +109,11 @@ def keep_other_attacks(path: Path, suite: str, attacks: Collection[str]) -> None
 
 
 def suites(params: Params, profile: str, dataset: str, model: str, suite: str) -> dict[str, dict[str, Attack]]:
-    """What attacks an encoder's head or a network's last epoch, and its twin, which gets what both suites have."""
+    """What attacks an encoder's head or a network's last epoch, and its twin."""
     attacks = params.suite(profile, suite)
     if model not in params.networks(dataset):
         return {"last": attacks}
-    fewer = params.suite(profile, "early_stopped")
-    return {"last": attacks, "early_stopped": {name: attack for name, attack in fewer.items() if name in attacks}}
+    return {"last": attacks, "early_stopped": params.twin_suite(profile, suite)}
 
 
 @dataclass(frozen=True)

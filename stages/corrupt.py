@@ -38,7 +38,7 @@ def main(
     The images are the published ones where AMOC_DATA_DIR has them, else they are made from the test images here.
     """
     params = Params.load()
-    agree(params, profile, ("engine",), ("evaluate",))
+    agree(params, profile, ("corrupt",))
     engine, where = params.engine(profile), paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)

@@ -65,11 +65,11 @@ def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
         yield path("protocols", name), settings
     for name in params.suites:
         settings = {"attacks": plain(params.suite(profile, name)), "evaluate": evaluate, "engine": engine}
-        yield path("suites", name), settings
-    yield path("attacked_probe"), params.attacked_probe
+        yield path("suites", name), {**settings, "twin": plain(params.twin_suite(profile, name))}
+        yield path("probed_suites", name), {**settings, "probe": params.attacked_probe}
     yield path("embedding"), {"embedding": params.embedding.plain(), "evaluate": evaluate}
-    yield path("evaluate"), evaluate
-    yield path("engine"), engine
+    yield path("corrupt"), {"evaluate": evaluate, "engine": engine}
+    yield path("sheet"), evaluate
     for name in SECTIONS:
         yield path("sections", name), params.raw[name]
     yield path("sections", "profile"), params.raw["profiles"][profile]

@@ -23,7 +23,7 @@ def main(
     Needs no network.
     """
     params = Params.load()
-    agree(params, profile, ("evaluate",))
+    agree(params, profile, ("sheet",))
     where, fingerprints = paths.outputs(output, trial=False), paths.fingerprints("corrupt")
     data = datasets.read(paths.data(profile, dataset))
     source = corrupted.find(data, params)

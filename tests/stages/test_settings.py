@@ -49,10 +49,14 @@ def test_a_file_is_what_its_run_network_or_suite_uses(written):
     network = json.loads(written["cifar10/amoc_finetuned.json"])["settings"]
     assert network == params.classifying("demo", "cifar10", "amoc_finetuned").plain()
     assert network["recipe"]["epochs"] == 2  # the profile's
-    suite = json.loads(written["suites/early_stopped.json"])["attacks"]
-    assert suite == [[name, params.attack("demo", name).plain()] for name in params.raw["suites"]["early_stopped"]]
+    suite = json.loads(written["suites/table5.json"])
+    assert suite["attacks"] == [[name, params.attack("demo", name).plain()] for name in params.raw["suites"]["table5"]]
+    fewer = [name for name in params.raw["suites"]["early_stopped"] if name in dict(suite["attacks"])]
+    assert suite["twin"] == [[name, params.attack("demo", name).plain()] for name in fewer] != []
+    assert json.loads(written["probed_suites/table5.json"]) == {
+        **{key: value for key, value in suite.items() if key != "twin"}, "probe": "adev",
+    }  # fmt: skip
     assert [name for name, _ in json.loads(written["protocols/peers.json"])["recipes"]] == ["slf", "alf", "aff"]
-    assert json.loads(written["attacked_probe.json"]) == "adev"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -60,10 +64,15 @@ def test_there_is_a_file_for_each_run_network_suite_and_list_of_protocols(profil
     params, folder = shipped.params(), paths.settings(profile)
     found = {str(path.relative_to(folder).with_suffix("")) for path, _ in settings.resolved(params, profile)}
     named = {f"{dataset}/{name}" for dataset in DATASETS for name in params.runs(dataset) + params.networks(dataset)}
-    named |= {f"suites/{name}" for name in params.raw["suites"]}
+    named |= {f"{kind}/{name}" for kind in ("suites", "probed_suites") for name in params.raw["suites"]}
     named |= {"protocols/probes", *(f"protocols/{name}" for name in params.raw["protocols"])}
     named |= {f"sections/{name}" for name in (*settings.SECTIONS, "profile", "paper", "paper_amoc")}
-    assert found == named | {"data", "engine", "evaluate", "embedding", "attacked_probe"}
+    assert found == named | {"data", "embedding", "corrupt", "sheet"}
+
+
+def of_suites(*names: str) -> set[str]:
+    """Of networks and of encoders."""
+    return {f"{kind}/{name}" for kind in ("suites", "probed_suites") for name in names}
 
 
 EDITS = {
@@ -73,10 +82,19 @@ EDITS = {
     "of a recipe": ([("recipes.finetune.lr", 0.5)], {"cifar10/amoc_finetuned", "protocols/peers"}),  # which aff extends
     "of an attack": (
         [("attacks.linf_pgd20.steps", 9)],
-        {"protocols/probes", "suites/probe", "suites/table5", "suites/early_stopped", "suites/v1", "suites/radii"},
+        {"protocols/probes", *of_suites("probe", "table5", "early_stopped", "v1", "radii")},
     ),
     "the order of attacks": (
-        [("suites.peers", ["linf_autoattack", "linf_pgd20_peers"])], {"suites/peers", "protocols/peers"},
+        [("suites.peers", ["linf_autoattack", "linf_pgd20_peers"])],
+        {"protocols/peers", *of_suites("peers")},
+    ),
+    "of what a twin gets": (
+        [("suites.early_stopped", ["linf_autoattack"])],
+        {"suites/probe", "suites/table5", "suites/v1", "suites/peers", *of_suites("early_stopped")},
+    ),
+    "of the head that is attacked": (
+        [("attacked_probe", "stdev")],
+        {f"probed_suites/{name}" for name in ("probe", "table5", "early_stopped", "v1", "radii", "single", "peers")},
     ),
     "of the twin": ([("early_stopping.every", 2)], {"cifar10/standard", "cifar10/amoc_finetuned"}),
     "of another profile": ([("profiles.small.scale.short", 99)], set()),

@@ -307,10 +307,14 @@ def test_dvc_yaml_tracks_nothing_that_is_not_read(built, readers, stale, name):
 
 @pytest.mark.parametrize("name", [name for name in STAGES[1:] if not name.startswith("reports/")])
 def test_a_stage_looks_whether_the_settings_that_it_depends_on_are_those_that_it_uses(built, name):
+    """Itself, all of them, or through the stage that made its encoder."""
     profile, *keys = built.agreed[name]
-    folder = built.folder / paths.settings("demo")
-    depends = {path for path in files(built.stages[name]) if Path(path).is_relative_to(folder)}
-    assert depends == {str(built.folder / paths.settings(profile, *key)) for key in keys}
+    folder, stage = built.folder / paths.settings("demo"), built.stages[name]
+    own, all_of_them = (
+        {path for path in set().union(*map(files, stages)) if Path(path).is_relative_to(folder)}
+        for stages in ([stage], [stage, *nx.descendants(built.graph, stage)])
+    )
+    assert own <= {str(built.folder / paths.settings(profile, *key)) for key in keys} <= all_of_them
 
 
 def test_settings_are_resolved_again_after_any_edit(built, others):
