@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from amoc import params
+from amoc import settings as kinds
 from amoc.colour import blend, luma, turn_hue
 from amoc.resampling import affine, gaussian_blur, reflect, resized_crop
 
@@ -39,7 +39,7 @@ class RandomViews:
     channels_last.
     """
 
-    def __init__(self, settings: params.Views, size: int) -> None:
+    def __init__(self, settings: kinds.Views, size: int) -> None:
         self.size = size
         self.operations: list[Operation] = []
         if settings.crop_scale:
@@ -86,7 +86,7 @@ class RandomViews:
         return views.contiguous(memory_format=torch.channels_last)
 
 
-def random_shift(images: Tensor, settings: params.Shift, generator: Generator) -> Tensor:
+def random_shift(images: Tensor, settings: kinds.Shift, generator: Generator) -> Tensor:
     """The classifier's augmentation: reflect-pad, crop back at a random place, flip with a probability; per image.
 
     Images (B, C, H, W) of any dtype; the result is of the same shape and dtype, channels_last.
@@ -144,7 +144,7 @@ class Affine:
     Draws degrees U(-degrees, degrees), a shift in x and y of U(-translate, translate) * size pixels, a zoom U(scale).
     """
 
-    settings: params.Affine
+    settings: kinds.Affine
     size: int
 
     def draw(self, count: int, generator: Generator) -> dict[str, Tensor]:
@@ -220,7 +220,7 @@ class Grayscale:
 class Blur:
     """Gaussian blur, with a probability; sigma U(low, high) in pixels. The kernel reaches 3 of the largest sigma."""
 
-    settings: params.Blur
+    settings: kinds.Blur
 
     def draw(self, count: int, generator: Generator) -> dict[str, Tensor]:
         return {

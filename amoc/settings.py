@@ -81,6 +81,7 @@ AreaRange = Annotated[
     Range, AfterValidator(_at_most_1), _allowed("two shares of the area, above 0 and up to 1, the smaller one first")
 ]
 Norm = Literal["linf", "l1", "l2"]
+Pairing = Literal["norm", "squared"]
 
 
 class Settings(BaseModel):
@@ -192,8 +193,9 @@ class Epsilon(Settings):
 class Engine(Settings):
     """Where and how training runs. Evaluation always counts in float32.
 
-    compile: `encoders` has torch.compile fuse the operations of encoders and views, on any device; `step` records a
-    step of pre-training on a GPU and replays it. True is both on a GPU, where they pay, and neither on a CPU.
+    compile: `encoders` has torch.compile fuse the operations of encoders and views, on any device; `step` records on a
+    GPU a step of pre-training up to the gradients, and the attacks of probes and fine-tuning, and replays them. True is
+    both on a GPU, where they pay, and neither on a CPU.
     """
 
     device: Literal["auto", "cpu", "cuda"]
@@ -246,7 +248,11 @@ class NormedProjector(Projector):
 
 
 class Pretraining(Settings):
-    """Resolved settings of one encoder, whatever its method: every number is the one used."""
+    """Resolved settings of one encoder, whatever its method: every number is the one used.
+
+    A method's own class adds `branch`, the norms to evaluate with, and two things that are no settings or computed:
+    `attacks`, whether anything is perturbed, and `normalisation`, whether with the data set's mean or ImageNet's.
+    """
 
     method: str
     epochs: Annotated[int, Field(ge=1), _allowed("short, long or a whole number from 1 up")]
@@ -394,14 +400,19 @@ class Recipe(Settings):
     weight_decay: NotNegative
     shift: Shift
     beta: Positive | None
+    # of the logits of clean and perturbed images: how far apart they are; for the objective alp alone
+    pairing: Annotated[Pairing | None, _allowed("norm or squared"), Field(exclude_if=lambda way: way is None)] = None
     attack: TrainingAttack | None
     epsilon: Radius  # Linf
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        for key, without in (("attack", ("standard",)), ("beta", ("standard", "pgd_at"))):
-            if (getattr(self, key) is None) != (self.objective in without):
-                needed = "be null" if self.objective in without else "be given, not null,"
+        without = {
+            "attack": ("standard",), "beta": ("standard", "pgd_at"), "pairing": ("standard", "pgd_at", "trades"),
+        }  # fmt: skip
+        for key, objectives in without.items():
+            if (getattr(self, key) is None) != (self.objective in objectives):
+                needed = "be null" if self.objective in objectives else "be given, not null,"
                 raise ValueError(f"{key} must {needed} for the objective {self.objective}")
         if any(a >= b for a, b in pairwise((0, *self.milestones, self.epochs + 1))):
             raise ValueError(f"milestones {list(self.milestones)} must grow from 1 to at most epochs {self.epochs}")

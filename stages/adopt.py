@@ -33,7 +33,7 @@ def main(
     mean: Annotated[Channels | None, typer.Option(help="Normalise images so, instead of as the layout says.")] = None,
     std: Annotated[Channels | None, typer.Option(help="Goes with --mean; both for pixels in [0, 1].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of its linear heads; else evaluate.seed.")] = None,
-    output: command.OutputOption = None,
+    output: command.OutputOption = paths.PROJECT,
 ) -> None:  # fmt: skip
     """Make an encoder of this project from weights in another repository's layout, to be evaluated under NAME."""
     params = Params.load()
@@ -56,7 +56,7 @@ def main(
         "profile": profile, "dataset": dataset, "run": name, "source": params.data(profile).source,
         "branch": settings["branch"], "settings": settings, "fingerprints": {}, "status": "ok", "epoch": epochs,
     }  # fmt: skip
-    path = paths.outputs(output, trial=False) / paths.encoder(profile, dataset, name)
+    path = output / paths.encoder(profile, dataset, name)
     save_encoder(path, encoder, about)
     print(f"{path}: layout {found}, {settings['branch']} norms, normalises with {_channels(encoder)}")
 

@@ -20,12 +20,11 @@ from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, read_json, write_json
-from amoc.engine.interruption import Interrupted, interruptible
+from amoc.engine.interruption import interruptible
 from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.settings import Attack
@@ -38,12 +37,12 @@ def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument,
     model: Annotated[str, typer.Argument(help="A whole network or an encoder: a key of `classifiers` or of `runs`.")],
     suite: Annotated[str, typer.Option(help="A key of `suites`; the twin gets the suite early_stopped.")] = "table5",
-    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+    output: command.OutputOption = paths.PROJECT, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Attack a whole network and its early-stopped twin, or an encoder under the linear protocol `attacked_probe`."""
     params = Params.load()
     agree(params, profile, ("suites" if model in params.networks(dataset) else "probed_suites", suite))
-    engine, where = params.engine(profile), paths.outputs(output, trial=False)
+    engine = params.engine(profile)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     find = network_and_twin if model in params.networks(dataset) else probed_encoder
@@ -58,7 +57,7 @@ def main(
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     labels = torch.from_numpy(data.test.labels).to(chosen)
     kind = "radii" if params.over_radii(suite) else "attack"
-    path = where / paths.result(kind, profile, dataset, model)
+    path = output / paths.result(kind, profile, dataset, model)
     keep_other_attacks(path, suite, subject.suites["last"])
     clock, title = Clock(), f"{kind} {profile} {dataset} {model}"
     cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
@@ -67,28 +66,26 @@ def main(
 
     measured: dict[str, Measurement] = {}
     with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
-        state = checkpoint.load() or {"saved": {}, "clock": clock.state()}
-        clock.restore(state["clock"])
+        reached, save = resumable.resumed(checkpoint, clock, stop)
+        states: dict[str, State] = reached or {}
 
-        def save(name: str, reached: State) -> None:
-            state["saved"][name] = reached
-            checkpoint.save({"saved": state["saved"], "clock": clock.state()})
-            if stop.requested:
-                raise Interrupted(stop.signal)
+        def save_of(name: str, state: State) -> None:
+            states[name] = state
+            save(states)
 
         one_network = len(set(identity["files"])) == 1  # the twin is the last epoch: what was found holds for both
         for name, network in subject.networks.items():
-            saved = state["saved"].get("last" if one_network else name)
+            saved = states.get("last" if one_network else name)
             with clock.phase(f"attack {name}"):
                 measured[name] = measure(
                     network.to(chosen), test, labels, subject.suites[name], **params.evaluate.plain(),
-                    undefended=subject.undefended, saved=saved, save=partial(save, name),
+                    undefended=subject.undefended, saved=saved, save=partial(save_of, name),
                 )  # fmt: skip
             print(f"{title} {name}: {measured[name]}", flush=True)
         top = preamble(kind, params, profile, model, data, subject.about, subject.recipes)
         result = record(top, subject.about["status"], measured, twin=subject.twin)
         write_json(path, result)
-        write_json(where / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        write_json(output / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")
@@ -148,18 +145,14 @@ def network_and_twin(params: Params, profile: str, dataset: str, model: str, sui
 
 def probed_encoder(params: Params, profile: str, dataset: str, run: str, suite: str) -> Subject:
     """An encoder with the linear head that the protocol `attacked_probe` gave it."""
-    files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
     probe = params.attacked_probe
-    encoder, about, _ = pretrained.load(params, profile, dataset, run)
-    heads, probed = load_heads(files[1])
-    if probe not in heads:
-        raise Refusal(f"{files[1]} has no head of {probe}, only of {', '.join(heads)}: run stages.evaluate again")
+    encoder, heads, about = pretrained.load_probed(params, profile, dataset, run, [probe])
     return Subject(
         networks={"last": Classifier(encoder, heads[probe], about["branch"]).eval()},
         suites=suites(params, profile, dataset, run, suite),
-        files=files,
-        about=about | {"fingerprints": probed["fingerprints"] | paths.fingerprints("evaluate")},
-        recipes={probe: probed["recipes"][probe]},
+        files=[paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)],
+        about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
+        recipes=about["recipes"],
     )
 
 

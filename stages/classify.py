@@ -25,13 +25,12 @@ from stages.settings import agree
 
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, model: command.ModelArgument,
-    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+    output: command.OutputOption = paths.PROJECT, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Train one network with labels, from scratch or from the encoder that its settings name."""
     params = Params.load()
     agree(params, profile, (dataset, model))
     settings, engine = params.classifying(profile, dataset, model), params.engine(profile)
-    where = paths.outputs(output, trial=False)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     about = {
@@ -58,7 +57,7 @@ def main(
     announce(title, needed, cost, chosen, anyway)
     compile_in_place(chosen, engine, classifier.encoder)
 
-    path, twin = (where / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))
+    path, twin = (output / paths.classifier(profile, dataset, model, twin=twin) for twin in (False, True))
     with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = train_classifier(
@@ -71,9 +70,9 @@ def main(
         if trained.best_state is not None:  # else the run ended before its first look, and its twin is the same network
             classifier.load_state_dict(trained.best_state)
         save_classifier(twin, classifier, {**about, "epoch": trained.best_epoch or epochs})
-        write_curve(where / paths.curve("classify", profile, dataset, model), trained.curve)
+        write_curve(output / paths.curve("classify", profile, dataset, model), trained.curve)
         times = {**clock.plain(), **describe(chosen), "epochs": trained.begun}  # all that the seconds are of
-        write_json(where / paths.clock("classify", profile, dataset, model), times)
+        write_json(output / paths.clock("classify", profile, dataset, model), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {epochs} epochs, early-stopped twin from epoch {trained.best_epoch}")
 

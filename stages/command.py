@@ -12,20 +12,19 @@ import typer
 
 from amoc.engine.interruption import Interrupted
 from amoc.params import PROFILES
-from amoc.refusal import Refusal
+from amoc.refusal import Refusal, out_of_memory
 
 ProfileArgument = Annotated[Literal[PROFILES], typer.Argument(help="Which images, and how large everything is.")]
 DatasetArgument = Annotated[str, typer.Argument(help="A data set by its role: cifar10 or cifar100.")]
 RunArgument = Annotated[str, typer.Argument(help="An encoder: a key of `runs` in params.yaml.")]
 ModelArgument = Annotated[str, typer.Argument(help="A whole network: a key of `classifiers` in params.yaml.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", help="Folder below which to write, instead of the project's own.")
+    Path, typer.Option("--output", help="Folder below which to write, instead of the project's.", show_default=False)
 ]
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", envvar="AMOC_ANYWAY", help="Start even if it would take too long on a CPU.")
 ]
 
-OUT_OF_MEMORY = ("CUDA out of memory", "can't allocate memory")  # as PyTorch says it, in a RuntimeError
 MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
 
 
@@ -44,7 +43,7 @@ def run(main: Callable[..., None]) -> None:
     except Interrupted as interrupted:
         _leave(128 + interrupted.signal, "interrupted, state is saved; the same command goes on from here")
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
+        if not out_of_memory(error):
             raise
         _leave(MENDABLE, "out of memory: free some, or choose a smaller profile")
     except OSError as error:

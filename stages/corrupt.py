@@ -13,15 +13,14 @@ from torch import nn
 from amoc import datasets
 from amoc.augment import to_float
 from amoc.corruptions.catalogue import SEVERITIES
-from amoc.corruptions.counting import Right, count
+from amoc.corruptions.counting import count
 from amoc.corruptions.source import Source
 from amoc.engine.clock import Clock, settled_now
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, write_json
-from amoc.engine.interruption import Interrupted, interruptible
+from amoc.engine.interruption import interruptible
 from amoc.models.classifier import Classifier
-from amoc.models.files import load_heads
 from amoc.params import Params
 from stages import command, corrupted, paths, pretrained, resumable
 from stages.results import preamble, worst
@@ -31,7 +30,7 @@ from stages.settings import agree
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument,
     model: Annotated[str, typer.Argument(help="A whole network or an encoder: a key of `classifiers` or of `runs`.")],
-    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+    output: command.OutputOption = paths.PROJECT, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Count what a whole network, or an encoder under each of its linear heads, gets right of corrupted images.
 
@@ -39,7 +38,7 @@ def main(
     """
     params = Params.load()
     agree(params, profile, ("corrupt",))
-    engine, where = params.engine(profile), paths.outputs(output, trial=False)
+    engine = params.engine(profile)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     source = corrupted.find(data, params)
@@ -59,25 +58,18 @@ def main(
     announce(title, (1 + len(source.names) * len(SEVERITIES)) * len(data.test.labels), cost, chosen, anyway)
 
     with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
-        state = checkpoint.load() or {"right": {}, "clock": clock.state()}
-        clock.restore(state["clock"])
-
-        def save(reached: Right) -> None:
-            checkpoint.save({"right": reached, "clock": clock.state()})
-            if stop.requested:
-                raise Interrupted(stop.signal)
-
+        reached, save = resumable.resumed(checkpoint, clock, stop)
         with clock.phase("total"):
             right = count(
                 classifier.features, heads, data.test.pixels, data.test.labels, source, batch_size=batch_size,
-                device=chosen, saved=state["right"], save=save,
+                device=chosen, saved=reached or {}, save=save,
             )  # fmt: skip
         broken = [f"{name}: NaN or infinite logits" for name in heads if name not in right]
         status = worst(subject.about["status"], "nan" if broken else "ok")
         top = preamble("corrupt", params, profile, model, data, subject.about, subject.recipes)
         result = {**top, "status": status, "note": "; ".join(broken), "images": source.kind, "right": right}
-        write_json(where / paths.result("corrupt", profile, dataset, model), result)
-        write_json(where / paths.clock("corrupt", profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        write_json(output / paths.result("corrupt", profile, dataset, model), result)
+        write_json(output / paths.clock("corrupt", profile, dataset, model), {**clock.plain(), **describe(chosen)})
         checkpoint.finish()
     for head, counts in right.items():
         corruptions = [sum(counts[name]) / len(SEVERITIES) for name in source.names]
@@ -108,13 +100,12 @@ def whole_network(params: Params, profile: str, dataset: str, model: str) -> Sub
 
 
 def probed_encoder(params: Params, profile: str, dataset: str, run: str) -> Subject:
-    """With every linear head that stages.evaluate gave it."""
+    """With a linear head of each protocol in `probes`."""
     files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
-    encoder, about, _ = pretrained.load(params, profile, dataset, run)
-    heads, probed = load_heads(files[1])
+    encoder, heads, about = pretrained.load_probed(params, profile, dataset, run, params.probes)
     classifier = Classifier(encoder, next(iter(heads.values())), about["branch"]).eval()
-    fingerprints = probed["fingerprints"] | paths.fingerprints("corrupt")
-    return Subject(classifier, heads, files, about | {"fingerprints": fingerprints}, probed["recipes"])
+    fingerprints = about["fingerprints"] | paths.fingerprints("corrupt")
+    return Subject(classifier, heads, files, about | {"fingerprints": fingerprints}, about["recipes"])
 
 
 def seconds_per_image(source: Source, numbers: range) -> float:

@@ -15,7 +15,7 @@ from stages.settings import agree
 def main(
     profile: command.ProfileArgument,
     dataset: command.DatasetArgument,
-    output: command.OutputOption = None,
+    output: command.OutputOption = paths.PROJECT,
 ) -> None:
     """Write the images of a data set, as a profile uses them, to data/<profile>/<dataset>.safetensors.
 
@@ -27,7 +27,7 @@ def main(
     folder = os.environ.get(datasets.FOLDER_VARIABLE)
     cache = Path(os.environ.get("DVC_ROOT") or ".") / ".data-cache"
     built = datasets.build(dataset, settings, Path(folder) if folder else None, cache)
-    path = paths.outputs(output, trial=False) / paths.data(profile, dataset)
+    path = output / paths.data(profile, dataset)
     datasets.write(built, path)
     say(f"{path}: {built.provenance}")
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -18,15 +17,13 @@ import typer
 from amoc import datasets
 from amoc.augment import to_float
 from amoc.classifying.loop import passes, train_classifier
-from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
-from amoc.engine.interruption import Interrupted, Stop, interruptible
+from amoc.engine.interruption import interruptible
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
-from amoc.evaluating.suite import State
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, save_classifier, save_heads
 from amoc.models.heads import linear_head
@@ -41,7 +38,7 @@ def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
     protocols: Annotated[str, typer.Option(help="A key of `protocols` in params.yaml, or probes.")] = PROBES,
     on: Annotated[Literal[DATASETS] | None, typer.Option(help="Data set to evaluate on, if not the encoder's.")] = None,
-    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+    output: command.OutputOption = paths.PROJECT, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Train each linear head on the frozen encoder, or a copy of the whole network, and attack what comes out.
 
@@ -54,7 +51,7 @@ def main(
     engine = params.engine(profile, dataset, run)
     recipes, suite = params.protocols(profile, protocols)
     target, source = on or dataset, dataset if on not in (None, dataset) else None
-    where, key = paths.outputs(output, trial=False), paths.by(run, protocols, source)
+    key = paths.by(run, protocols, source)
     data_path, encoder_path = paths.data(profile, target), paths.encoder(profile, dataset, run)
     encoder, origin, seed = pretrained.load(params, profile, dataset, run)
     data = datasets.read(data_path)
@@ -95,24 +92,27 @@ def main(
             if recipe.train == "head":
                 heads[name] = classifier.head
             else:  # into its file first, which rounds: what is measured is what is kept
-                path = where / paths.classifier(profile, target, f"{key}.{name}")
+                path = output / paths.classifier(profile, target, f"{key}.{name}")
                 told = {"recipe": recipe.plain(), "engine": engine.plain(), "encoder": origin, "seed": seed}
                 told |= {"fingerprints": about["fingerprints"], "status": trained.status, "epoch": len(trained.curve)}
                 save_classifier(path, classifier, {**names, **told})
                 classifier = load_classifier(path)[0].to(chosen)
-            attack = partial(measure, classifier.eval(), test, test_labels, suite, **params.evaluate.plain())
-            found = _resumed(attack, attacking, stop, clock, f"attack {name}")
+            reached, save = resumable.resumed(attacking, clock, stop)
+            with clock.phase(f"attack {name}"):
+                found = measure(
+                    classifier.eval(), test, test_labels, suite, **params.evaluate.plain(), saved=reached, save=save
+                )
             measured[name] = found if trained.status == "ok" else _broken(found)
             print(f"{title} {name}: {measured[name]}", flush=True)
 
         plain = {name: recipe.plain() for name, recipe in recipes.items()}
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
-            save_heads(where / paths.heads(profile, target, key), heads, {**names, **told})
+            save_heads(output / paths.heads(profile, target, key), heads, {**names, **told})
         top = preamble("evaluate", params, profile, run, data, about, plain)
         result = record(top, about["status"], measured, protocols=protocols, pretrained_on=source)
-        write_json(where / paths.result("evaluate", profile, target, key), result)
-        write_json(where / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
+        write_json(output / paths.result("evaluate", profile, target, key), result)
+        write_json(output / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
         for checkpoint in reversed(checkpoints):  # what was attacked never outlives the training of it
             checkpoint.finish()
     for doubt in doubts(measured):
@@ -127,27 +127,9 @@ def needed(
     return training + len(recipes) * passes_of_attacks(suite, test, classes)
 
 
-def _resumed(attack: Any, checkpoint: Checkpoint, stop: Stop, clock: Clock, phase: str) -> Measurement:
-    """What attacks find, from where the checkpoint left off; it is saved after each batch.
-
-    Raises Interrupted: `stop` was requested, and the state is saved.
-    """
-
-    def save(reached: State) -> None:
-        checkpoint.save({"saved": reached, "clock": clock.state()})
-        if stop.requested:
-            raise Interrupted(stop.signal)
-
-    state = checkpoint.load()
-    if state is not None:
-        clock.restore(state["clock"])
-    with clock.phase(phase):
-        return attack(saved=state and state["saved"], save=save)
-
-
 def _broken(found: Measurement) -> Measurement:
     """What was found of a network whose training did not come to its end."""
-    return replace(found, status="nan", doubts=["the loss of the probe ceased to be finite", *found.doubts])
+    return replace(found, status="nan", doubts=["training ceased to be finite", *found.doubts])
 
 
 if __name__ == "__main__":

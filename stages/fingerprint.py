@@ -24,11 +24,11 @@ BEHAVIOURS = {
 
 def main(
     name: Annotated[Literal[tuple(BEHAVIOURS)], typer.Argument(help="The behaviour.")],
-    output: command.OutputOption = None,
+    output: command.OutputOption = paths.PROJECT,
 ) -> None:
     """Compute a fingerprint: numbers that change when the behaviour changes, and stay when only its code does."""
     torch.set_num_threads(1)
-    path = paths.outputs(output, trial=False) / paths.fingerprint(name)
+    path = output / paths.fingerprint(name)
     write_json(path, rounded(import_module(BEHAVIOURS[name]).fingerprint()))
     print(path)
 

@@ -23,13 +23,12 @@ from stages.settings import agree
 
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
-    output: command.OutputOption = None, anyway: command.AnywayOption = False,
+    output: command.OutputOption = paths.PROJECT, anyway: command.AnywayOption = False,
 ) -> None:  # fmt: skip
     """Hold each way to compute a step against exact numbers: precision, compiler, fused optimiser, capture."""
     params = Params.load()
     agree(params, profile, (dataset, run))
     settings, engine = params.pretraining(profile, dataset, run), params.engine(profile, dataset, run)
-    where = paths.outputs(output, trial=False)
     data = datasets.read(paths.data(profile, dataset))
     chosen = device(engine)
     method = build_method(settings, data.mean, data.std).to(chosen)
@@ -37,7 +36,7 @@ def main(
     cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size]).to(chosen))
     announce(f"numerics {profile} {dataset} {run}", needed(settings), cost, chosen, anyway)
     found = errors(settings, pixels, chosen, data.mean, data.std)
-    path = where / paths.result("numerics", profile, dataset, run)
+    path = output / paths.result("numerics", profile, dataset, run)
     write_json(path, {
         "profile": profile, "dataset": dataset, "run": run, "settings": settings.plain(), "device": chosen.type,
         "fingerprints": paths.fingerprints(settings.method), "warm_up": WARM_UP, "batches": BATCHES, "steps": STEPS,

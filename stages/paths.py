@@ -8,7 +8,7 @@ from amoc.engine.files import digest
 from amoc.params import PROBES
 from amoc.refusal import Refusal
 
-FINGERPRINTS = ("amoc", "amoc_cheaper", "acl", "classify", "evaluate", "corrupt")
+PROJECT = Path()  # below which all paths here are: commands run in the project's root
 
 
 def data(profile: str, dataset: str) -> Path:
@@ -74,10 +74,3 @@ def fingerprints(*names: str) -> dict[str, str]:
         if not fingerprint(name).exists():
             raise Refusal(f"{fingerprint(name)} is missing: `python -m stages.fingerprint {name}` makes it")
     return {name: digest(fingerprint(name)) for name in names}
-
-
-def outputs(folder: Path | None, trial: bool) -> Path:
-    """The folder below which outputs go: the project, or another one, which a shortened run needs."""
-    if trial and (folder or Path()).resolve() == Path().resolve():
-        raise Refusal("a shortened run writes elsewhere than the real one: give --output a folder, not the project's")
-    return folder or Path()

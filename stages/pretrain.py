@@ -27,7 +27,7 @@ from stages.settings import agree
 
 def main(
     profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
-    output: command.OutputOption = None,
+    output: command.OutputOption = paths.PROJECT,
     epochs: Annotated[int | None, typer.Option(min=1, help="Only so many epochs: a trial, needs --output.")] = None,
     steps_per_epoch: Annotated[int | None, typer.Option(min=1, help="Only so many steps in each: a trial.")] = None,
     anyway: command.AnywayOption = False,
@@ -39,7 +39,8 @@ def main(
     if epochs is not None and epochs > settings.epochs:
         raise Refusal(f"--epochs is {epochs}, allowed is at most {settings.epochs}, as {run} has in profile {profile}")
     trial = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-    where = paths.outputs(output, trial=any(trial.values()))
+    if any(trial.values()) and output.resolve() == paths.PROJECT.resolve():
+        raise Refusal("a shortened run writes elsewhere than the real one: give --output a folder, not the project's")
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     about = {
@@ -54,7 +55,9 @@ def main(
     clock, title = Clock(), f"pretrain {profile} {dataset} {run}"
     with autocast(chosen, engine.precision):
         cost = seconds_per_pass(method.encoder, to_float(pixels[: settings.batch_size].to(chosen)))
-    seen = len(pixels) if steps_per_epoch is None else min(len(pixels), steps_per_epoch * settings.batch_size)
+    seen = len(pixels)
+    if steps_per_epoch is not None:
+        seen = min(seen, steps_per_epoch * settings.batch_size * method.updates)
     announce(title, (epochs or settings.epochs) * seen * passes(settings), cost, chosen, anyway)
     speed = {
         "precision": engine.precision,
@@ -64,7 +67,7 @@ def main(
 
     views = RandomViews(settings.views, pixels.shape[1])
     compile_in_place(chosen, engine, views, *method.encoders)
-    path = where / paths.encoder(profile, dataset, run)
+    path = output / paths.encoder(profile, dataset, run)
     with resumable.checkpoint(title, identity, chosen) as checkpoint, interruptible() as stop:
         with clock.phase("total"):
             trained = pretrain(
@@ -74,9 +77,9 @@ def main(
         shortened = {"steps_per_epoch": steps_per_epoch} if steps_per_epoch else {}  # fewer epochs show in `epoch`
         ended = {"status": trained.status, "epoch": len(trained.curve), **shortened}
         save_encoder(path, method.encoder, {**about, **ended})
-        write_curve(where / paths.curve("pretrain", profile, dataset, run), trained.curve)
+        write_curve(output / paths.curve("pretrain", profile, dataset, run), trained.curve)
         times = {**clock.plain(), **describe(chosen), **speed, "epochs": trained.begun}  # all that the seconds are of
-        write_json(where / paths.clock("pretrain", profile, dataset, run), times)
+        write_json(output / paths.clock("pretrain", profile, dataset, run), times)
         checkpoint.finish()
     print(f"{path}: {trained.status}, {len(trained.curve)} epochs")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
+
+from torch import nn
 
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
-from amoc.models.files import load_classifier, load_encoder
+from amoc.models.files import load_classifier, load_encoder, load_heads
 from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import paths
@@ -47,6 +50,31 @@ def load(params: Params, profile: str, dataset: str, name: str) -> tuple[Encoder
         command = f"`python -m stages.pretrain {profile} {dataset} {name}` makes it"
         raise Refusal(f"{path} holds an encoder with {other}: {command}")
     return encoder, about, seed
+
+
+def load_probed(
+    params: Params, profile: str, dataset: str, name: str, probes: Collection[str]
+) -> tuple[Encoder, dict[str, nn.Linear], dict[str, Any]]:  # fmt: skip
+    """An encoder, linear heads by protocol, and what its file says about it, with the heads' recipes and fingerprints.
+
+    Raises:
+        Refusal: as of `load`; and the file of heads lacks one of these protocols, is of another encoder's name, or was
+            trained by other recipes.
+    """
+    encoder, about, _ = load(params, profile, dataset, name)
+    path = paths.heads(profile, dataset, name)
+    heads, told = load_heads(path)
+    command = f"`python -m stages.evaluate {profile} {dataset} {name}` makes it"
+    for probe in probes:
+        if probe not in heads:
+            raise Refusal(f"{path} has no head of {probe}, only of {', '.join(heads)}: {command}")
+    trained = {probe: recipe for probe, recipe in told["recipes"].items() if probe in probes}
+    recipes = {probe: params.recipe(profile, probe).plain() for probe in probes}
+    asked = {"profile": profile, "dataset": dataset, "run": name, "recipes": recipes}
+    if other := _difference({**{key: told.get(key) for key in asked}, "recipes": trained}, asked):
+        raise Refusal(f"{path} holds heads with {other}: {command}")
+    about = about | {"recipes": trained, "fingerprints": told["fingerprints"]}
+    return encoder, {probe: head for probe, head in heads.items() if probe in probes}, about
 
 
 def load_network(

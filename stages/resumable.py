@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import Clock
+from amoc.engine.interruption import Interrupted, Stop
 
 
 def checkpoint(title: str, identity: dict[str, Any], device: torch.device) -> Checkpoint:
@@ -24,3 +27,19 @@ def checkpoint(title: str, identity: dict[str, Any], device: torch.device) -> Ch
     else:
         place = {"device": device.type, "threads": torch.get_num_threads()}
     return Checkpoint(title.replace(" ", "-"), {**identity, "computed_on": place})
+
+
+def resumed(checkpoint: Checkpoint, clock: Clock, stop: Stop) -> tuple[Any, Callable[[Any], None]]:
+    """What was reached when the state was saved, or None; and a function that saves what is reached from there on.
+
+    The clock goes on from there too. The function raises Interrupted, after the save, when `stop` was requested.
+    """
+    state = checkpoint.load() or {"reached": None, "clock": clock.state()}
+    clock.restore(state["clock"])
+
+    def save(reached: Any) -> None:
+        checkpoint.save({"reached": reached, "clock": clock.state()})
+        if stop.requested:
+            raise Interrupted(stop.signal)
+
+    return state["reached"], save

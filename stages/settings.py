@@ -17,18 +17,18 @@ from stages import command, paths
 SECTIONS = ("pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites")  # as written
 
 
-def main(output: command.OutputOption = None) -> None:
+def main(output: command.OutputOption = paths.PROJECT) -> None:
     """Resolve the settings of every profile, a file for each thing that a stage uses: a run, a suite of attacks, ...
 
     A stage depends on its files instead of keys of params.yaml, so it runs again if what it uses is another, in
     whichever section that was written; and DVC need not read params.yaml for each stage.
     """
-    params, where = Params.load(), paths.outputs(output, trial=False)
+    params = Params.load()
     for profile in PROFILES:
-        written = {where / path: settings for path, settings in resolved(params, profile)}
+        written = {output / path: settings for path, settings in resolved(params, profile)}
         for path, settings in written.items():
             write_json(path, settings)
-        folder = where / paths.settings(profile)
+        folder = output / paths.settings(profile)
         for path in {path for path in folder.rglob("*") if path.is_file()} - written.keys():  # of a run that is no more
             path.unlink()
         print(f"{folder}: {len(written)} files")

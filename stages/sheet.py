@@ -16,7 +16,7 @@ from stages.settings import agree
 
 
 def main(
-    profile: command.ProfileArgument, dataset: command.DatasetArgument, output: command.OutputOption = None
+    profile: command.ProfileArgument, dataset: command.DatasetArgument, output: command.OutputOption = paths.PROJECT
 ) -> None:
     """Keep one test image under every corruption and severity, and how far the first batch is moved by each.
 
@@ -24,7 +24,7 @@ def main(
     """
     params = Params.load()
     agree(params, profile, ("sheet",))
-    where, fingerprints = paths.outputs(output, trial=False), paths.fingerprints("corrupt")
+    fingerprints = paths.fingerprints("corrupt")
     data = datasets.read(paths.data(profile, dataset))
     source = corrupted.find(data, params)
     images = data.test.pixels[: params.evaluate.batch_size]
@@ -34,7 +34,7 @@ def main(
         made = [source.images(name, severity, range(len(images))) for severity in SEVERITIES]
         tiles[name] = [packed(each[shown]) for each in made]
         distances[name] = [round(float(np.abs(each.astype(np.int64) - images).mean()), 3) for each in made]
-    path = where / paths.sheet(profile, dataset)
+    path = output / paths.sheet(profile, dataset)
     write_json(path, {
         "profile": profile, "dataset": dataset, "source": data.source, "images": source.kind,
         "evaluate": params.evaluate.plain(), "fingerprints": fingerprints,

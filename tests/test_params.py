@@ -94,6 +94,7 @@ def test_the_paper_profile_is_the_paper():
         "alp": (200, (102, 154), 2e-4, 0.5), "trades": (76, (75,), 2e-4, 6),
         "slf": (25, (15, 20), 2e-4, None), "alf": (25, (10, 20), 2e-4, None), "aff": (25, (15, 20), 2e-4, 6),
     }  # fmt: skip
+    assert {name: r.pairing for name, r in recipes.items() if r.pairing} == {"alp": "norm"}
     assert recipes["slf"] == recipes["stdev"]
     alf, aff = recipes.pop("alf"), recipes["aff"]
     assert (alf.batch_size, alf.lr, alf.momentum, alf.shift.pad) == (512, 0.01, 0.9, 4)

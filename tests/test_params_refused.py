@@ -266,7 +266,7 @@ def test_a_wrong_value_is_refused_where_it_was_written(key, value, sentence):
         ("profiles.demo.pretrain.moco", "every, amoc, amoc_cheaper, acl"),
         ("profiles.demo.recipes.stdv", f"every, {', '.join(SHIPPED['recipes'])}"),
         ("profiles.demo.recipes.every.batchsize",
-         "objective, train, epochs, milestones, batch_size, lr, momentum, weight_decay, shift, beta, attack"),
+         "objective, train, epochs, milestones, batch_size, lr, momentum, weight_decay, shift, beta, pairing, attack"),
         ("profiles.demo.attacks.l2_cww", ATTACKS),
         ("profiles.demo.attacks.l2_cw.step", "norm, images, kind, steps, lr, binary_search_steps, initial_const"),
         ("profiles.demo.early_stopping.image", "images, every, steps, relative_step"),
@@ -445,6 +445,8 @@ TOGETHER = [
      "recipes.stdev: attack must be null for the objective standard"),
     ({"recipes.alp.beta": None}, "recipes.alp: beta must be given, not null, for the objective alp"),
     ({"recipes.robev.beta": 6}, "recipes.robev: beta must be null for the objective pgd_at"),
+    ({"recipes.alp.pairing": None}, "recipes.alp: pairing must be given, not null, for the objective alp"),
+    ({"recipes.trades.pairing": "norm"}, "recipes.trades: pairing must be null for the objective trades"),
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from amoc.engine.interruption import Stop
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
-from amoc.settings import EarlyStopping, Model, Recipe, Shift, TrainingAttack
+from amoc.settings import EarlyStopping, Model, Pairing, Recipe, Shift, TrainingAttack
 
 MODEL = Model(architecture="resnet18", width=4)
 ATTACK = TrainingAttack(steps=2, relative_step=0.25, random_start=True)
@@ -34,12 +34,12 @@ def classifier(classes: int = 3) -> Classifier:
     return Classifier(encoder, linear_head(encoder.features, classes), "adv")
 
 
-def train(objective: str, trained: str) -> dict[str, Any]:
+def train(objective: str, trained: str, pairing: Pairing | None = None) -> dict[str, Any]:
     """What the loop makes of a few images in float64: curve, best epoch, then what the weights have become."""
     recipe = Recipe(
         objective=objective, train=trained, epochs=3, milestones=(2,), batch_size=6, lr=0.1, momentum=0.9,
         weight_decay=0.001, shift=Shift(pad=1, flip=0.5), beta=BETA[objective],
-        attack=None if objective == "standard" else ATTACK, epsilon=0.1,
+        attack=None if objective == "standard" else ATTACK, epsilon=0.1, pairing=pairing,
     )  # fmt: skip
     network, images = classifier().double(), pixels(21, size=16)
     with redirect_stdout(StringIO()):  # a line an epoch
@@ -64,7 +64,13 @@ def fingerprint() -> dict[str, Any]:
     seen = look(classifier().eval(), pixels(6), torch.arange(6) % 3, TWIN, epsilon=0.1, seed=1)
     parts = get_args(Recipe.model_fields["train"].annotation)
     return {
-        "runs": {trained: {objective: train(objective, trained) for objective in BETA} for trained in parts},
+        "runs": {
+            trained: {
+                objective: train(objective, trained, "squared" if objective == "alp" else None) for objective in BETA
+            }
+            for trained in parts
+        },
+        "pairing by norm": {trained: train("alp", trained, "norm") for trained in parts},
         "schedule": [multistep(epoch, (3, 5), 0.1) for epoch in range(7)],
         "order": [part.tolist() for part in batches(kept, 5)],
         "early_stopping": {"held_out": held_out.tolist(), "looks": sorted(looks(TWIN, 5)), "seen": seen},

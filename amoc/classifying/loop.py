@@ -136,7 +136,7 @@ def train_classifier(
         steps = batches(order.to(device), recipe.batch_size)
 
         with clock.phase("train"):
-            for batch in bar(steps[step:], f"{title} {epoch + 1}/{recipe.epochs}", len(steps) - step):
+            for batch in bar(steps[step:], f"{title} {epoch + 1}/{recipe.epochs}"):
                 if stop.requested:
                     save(epoch, step)
                     raise Interrupted(stop.signal)

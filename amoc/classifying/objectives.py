@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amoc.perturb import maximise
-from amoc.settings import Recipe
+from amoc.settings import Pairing, Recipe
 
 Classify = Callable[[Tensor], Tensor]
 
@@ -51,10 +51,18 @@ def pgd_at(classify: Classify, perturbed: Tensor, labels: Tensor) -> Outcome:
     return Outcome(F.cross_entropy(adversarial, labels), None, adversarial)
 
 
-def alp(classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor, beta: float) -> Outcome:
-    """CE(clean) + CE(adversarial) + beta MSE(logits): adversarial logit pairing (Kannan et al., 2018)."""
+def alp(
+    classify: Classify, images: Tensor, perturbed: Tensor, labels: Tensor, beta: float, pairing: Pairing
+) -> Outcome:  # fmt: skip
+    """CE(clean) + CE(adversarial) + beta d(clean, adversarial): adversarial logit pairing (Kannan et al., 2018).
+
+    d is the mean over images of the Euclidean norm ||clean - adversarial||, as in the code behind the journal's
+    numbers, or the mean over images and classes of the squared difference, as in Kannan et al.'s.
+    """
     clean, adversarial = classify(images), classify(perturbed)
-    loss = F.cross_entropy(clean, labels) + F.cross_entropy(adversarial, labels) + beta * F.mse_loss(adversarial, clean)
+    difference = (clean - adversarial).to(torch.promote_types(clean.dtype, torch.float32))
+    apart = torch.linalg.vector_norm(difference, dim=1) if pairing == "norm" else difference.square()
+    loss = F.cross_entropy(clean, labels) + F.cross_entropy(adversarial, labels) + beta * apart.mean()
     return Outcome(loss, clean, adversarial)
 
 
@@ -73,7 +81,7 @@ def outcome(recipe: Recipe, classify: Classify, images: Tensor, perturbed: Tenso
         case "pgd_at":
             return pgd_at(classify, perturbed, labels)
         case "alp":
-            return alp(classify, images, perturbed, labels, recipe.beta)
+            return alp(classify, images, perturbed, labels, recipe.beta, recipe.pairing)
         case "trades":
             return trades(classify, images, perturbed, labels, recipe.beta)
 

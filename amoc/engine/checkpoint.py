@@ -23,7 +23,7 @@ from typing import Any, Self
 import torch
 
 from amoc.engine.files import write_atomically
-from amoc.refusal import Refusal
+from amoc.refusal import Refusal, out_of_memory
 
 
 class Checkpoint:
@@ -82,6 +82,8 @@ class Checkpoint:
         except OSError as error:
             raise Refusal(f"cannot read {self.path}: {error.strerror or error}") from error
         except Exception as error:  # torch.load promises no particular one
+            if out_of_memory(error):  # then the state is as good as it was
+                raise
             reason = str(error).partition("\n")[0]
             raise Refusal(f"{self.path} is damaged ({reason}); remove it to start from the beginning") from error
         if identity != self._identity:

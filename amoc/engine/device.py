@@ -98,7 +98,7 @@ def _compilers(device: torch.device) -> list[str]:
 
 
 def captures(device: torch.device, engine: Engine) -> bool:
-    """Whether a step of pre-training is recorded and replayed (engine/capture.py)."""
+    """Whether steps of pre-training and attacks of probes and fine-tuning are recorded (engine/capture.py)."""
     return device.type == "cuda" and engine.compile in (True, "step")
 
 

@@ -11,15 +11,9 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 
-def bar(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:
-    """The same items, with a progress bar where a person watches: on a terminal, not in a log file.
-
-    Args:
-        total: how many items there will be; by default `len(iterable)`, where it has one.
-    """
-    if not sys.stderr.isatty():
-        return iterable
-    return tqdm(iterable, description, total, leave=False, dynamic_ncols=True)
+def bar(items: Iterable[Item], description: str) -> Iterable[Item]:
+    """The same items, with a progress bar where a person watches: on a terminal, not in a log file."""
+    return tqdm(items, description, leave=False, dynamic_ncols=True, disable=None)
 
 
 def say(line: str) -> None:

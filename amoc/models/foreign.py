@@ -14,7 +14,7 @@ from torch import Tensor
 
 from amoc.models.encoder import Encoder
 from amoc.models.layouts import COUNTER, LAYOUTS, Keys, Layout, Normalisation
-from amoc.refusal import Refusal
+from amoc.refusal import Refusal, out_of_memory
 from amoc.settings import Model
 
 _CONTAINER, _PARALLEL = "state_dict", "module."  # a training state's key for the weights; DataParallel's prefix
@@ -47,9 +47,9 @@ def read(path: Path) -> dict[str, Tensor]:
         raise Refusal(f"{path} is missing, or no file")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
-    except MemoryError:
-        raise
     except Exception as error:  # damaged bytes make unpickling fail in any way
+        if out_of_memory(error):
+            raise
         if named := re.search(r"GLOBAL (\w[\w.]*)", str(error)):
             code = f"it holds {named[1]}, and only tensors are read; save the network's state_dict() alone"
             raise Refusal(f"{path} cannot be read without running code of others: {code}") from None

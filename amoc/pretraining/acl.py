@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -35,11 +37,8 @@ class ACL(nn.Module):
         super().__init__()
         self.settings, self.pairs = settings, FORMS[settings.form]
         head = settings.projector
-        self.network = nn.Sequential()
-        self.network.add_module("encoder", encoder)
-        self.network.add_module(
-            "projector", normed_projector(encoder.features, head.hidden, head.output, head.layers, generator)
-        )
+        projector = normed_projector(encoder.features, head.hidden, head.output, head.layers, generator)
+        self.network = nn.Sequential(OrderedDict(encoder=encoder, projector=projector))
 
     @property
     def encoder(self) -> Encoder:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -31,13 +31,38 @@ from amoc.pretraining.lars import lars
 from amoc.pretraining.schedule import learning_rate
 from amoc.settings import Lars, Optimizer, Pretraining
 
-# encoder, settings, generator -> .remember(), .gradients(), .update(), .updates, .encoder, .encoders, .trained,
-# .columns, .chance, .diagnostics()
-METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}
-Method = AMOC | ACL
+METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}  # called with encoder, settings, generator
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
 AT_CHANCE = 0.005  # so near is a loss to that of projections which are one point
 NEIGHBOURS_EVERY = 10  # epochs between looks at the nearest neighbours
+
+
+class Method(Protocol):
+    """What `pretrain` needs of a method, which is a torch.nn.Module; `left` is whatever its `update` needs."""
+
+    encoder: Encoder  # what pre-training is for
+    encoders: tuple[Encoder, ...]  # all that a step computes with, for the compiler
+    trained: nn.Module  # by the optimiser
+    updates: int  # of the weights, in a step
+    columns: tuple[str, ...]  # names of the losses of a step, "loss" among them
+    chance: dict[str, float]  # some of them, and what they are where all projections are one point
+
+    def remember(self, images: Tensor, generator: Generator) -> None:
+        """Before the first step: make room for what is kept of each image, uint8 (N, H, W, 3), between epochs."""
+
+    def gradients(
+        self, queries: Tensor, keys: Tensor, generator: Generator, which: Tensor
+    ) -> tuple[tuple[Tensor, ...], Any]:
+        """Two views (B, 3, H, W) of the images (B,) -> losses, as `columns`, and left; gradients in the parameters.
+
+        A GPU records it and replays it, so it must not depend on a value that the host knows.
+        """
+
+    def update(self, left: Any, optimizer: torch.optim.Optimizer) -> None:
+        """The rest of the step: the optimiser's, and whatever follows it."""
+
+    def diagnostics(self, taken: int) -> dict[str, Any]:
+        """What else a row of the training curve tells after so many steps."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +212,7 @@ def pretrain(
         steps = whole[:steps_per_epoch]
 
         with clock.phase("train"):
-            for batch in bar(steps[step:], f"{title} {epoch + 1}/{settings.epochs}", len(steps) - step):
+            for batch in bar(steps[step:], f"{title} {epoch + 1}/{settings.epochs}"):
                 if stop.requested:
                     break
                 lr = learning_rate(settings.optimizer, settings.epochs, epoch, step, len(whole))

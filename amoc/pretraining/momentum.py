@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -15,9 +16,7 @@ class MomentumPair(nn.Module):
 
     def __init__(self, encoder: Encoder, projector: nn.Module) -> None:
         super().__init__()
-        self.query = nn.Sequential()
-        self.query.add_module("encoder", encoder)
-        self.query.add_module("projector", projector)
+        self.query = nn.Sequential(OrderedDict(encoder=encoder, projector=projector))
         self.key = copy.deepcopy(self.query)
         self.key.requires_grad_(False)
 

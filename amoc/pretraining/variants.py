@@ -13,7 +13,6 @@ Branch = Literal["clean", "adv"]
 class Variant:
     """Three letters: is the query perturbed, is the key, and which bank gives the negatives of the second term."""
 
-    name: str
     query: Branch
     key: Branch
     bank: Branch
@@ -25,7 +24,4 @@ class Variant:
 
 
 _LETTER: dict[str, Branch] = {"c": "clean", "a": "adv"}
-VARIANTS = {
-    "".join(letters): Variant("".join(letters), *(_LETTER[letter] for letter in letters))
-    for letters in product("ca", repeat=3)
-}
+VARIANTS = {"".join(letters): Variant(*(_LETTER[letter] for letter in letters)) for letters in product("ca", repeat=3)}

@@ -18,7 +18,7 @@ def recipe(objective: str, steps: int = 3, **changes) -> Recipe:
     settings = {
         "objective": objective, "train": "all", "epochs": 1, "milestones": (), "batch_size": 5, "lr": 0.1,
         "momentum": 0.9, "weight_decay": 0.0, "shift": Shift(pad=0, flip=0.0), "beta": BETA[objective], "epsilon": 0.1,
-        "attack": None if objective == "standard" else attacked,
+        "attack": None if objective == "standard" else attacked, "pairing": "norm" if objective == "alp" else None,
     }  # fmt: skip
     return Recipe(**settings | changes)
 
@@ -75,12 +75,28 @@ def test_pgd_at_is_the_cross_entropy_of_adversarial_images_only():
     assert result.clean is None
 
 
-def test_alp_is_both_cross_entropies_and_the_mean_squared_difference_of_the_logits():
+@pytest.mark.parametrize("pairing", ["norm", "squared"])
+def test_alp_is_both_cross_entropies_and_how_far_apart_the_logits_are(pairing):
     classify, clean, perturbed = Linear(105), images(106), images(107)
     one, other = classify(clean), classify(perturbed)
-    squares = [(a - b) ** 2 for a, b in zip(one.flatten().tolist(), other.flatten().tolist(), strict=True)]
-    expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * sum(squares) / 15
-    assert alp(classify, clean, perturbed, LABELS, 0.7).loss.item() == pytest.approx(expected, rel=1e-12)
+    squares = [
+        sum((a - b) ** 2 for a, b in zip(*logits, strict=True))
+        for logits in zip(one.tolist(), other.tolist(), strict=True)
+    ]
+    apart = {"norm": sum(map(math.sqrt, squares)) / 5, "squared": sum(squares) / 5 / 3}[pairing]
+    expected = slow_cross_entropy(one) + slow_cross_entropy(other) + 0.7 * apart
+    assert alp(classify, clean, perturbed, LABELS, 0.7, pairing).loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_equal_logits_are_paired_without_a_gradient():
+    """As at the start, where the linear layer is zero: the norm itself has none there."""
+    logits = torch.zeros(5, 3, requires_grad=True)
+    for pairing in ("norm", "squared"):
+        paired, alone = (
+            torch.autograd.grad(alp(lambda _: logits, images(1), images(2), LABELS, beta, pairing).loss, logits)[0]
+            for beta in (0.7, 0.0)
+        )
+        assert torch.equal(paired, alone) and paired.isfinite().all()
 
 
 def test_trades_is_the_clean_cross_entropy_and_beta_times_the_mean_kl():
@@ -123,7 +139,7 @@ def test_a_recipe_runs_its_objective_on_the_clean_images_first_in_passes_of_thei
     losses = {
         "standard": lambda: standard(classify, given["c"], LABELS),
         "pgd_at": lambda: pgd_at(classify, given["a"], LABELS),
-        "alp": lambda: alp(classify, given["c"], given["a"], LABELS, 0.5),
+        "alp": lambda: alp(classify, given["c"], given["a"], LABELS, 0.5, "norm"),
         "trades": lambda: trades(classify, given["c"], given["a"], LABELS, 6.0),
     }
     assert torch.equal(result.loss, losses[objective]().loss)

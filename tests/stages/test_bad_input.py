@@ -18,7 +18,14 @@ import pytest
 
 from amoc import datasets
 from amoc.engine.interruption import Interrupted, Stop
-from amoc.models.files import load_classifier, load_encoder, save_classifier, save_encoder
+from amoc.models.files import (
+    load_classifier,
+    load_encoder,
+    load_heads,
+    save_classifier,
+    save_encoder,
+    save_heads,
+)
 from amoc.models.norm import same
 from amoc.params import Params
 from stages import attack, classify, command, evaluate, paths, pretrain, pretrained
@@ -208,6 +215,10 @@ def told(**changes: object) -> Callable[[], None]:
     return edit
 
 
+def told_by_heads(**changes: object) -> Callable[[], None]:
+    return lambda: save_heads(HEADS, (loaded := load_heads(HEADS))[0], {**loaded[1], **changes})
+
+
 def trial(*words: str) -> Callable[[], object]:
     """A shortened run's encoder in the place of the real one."""
 
@@ -274,6 +285,21 @@ FILES = {
         lambda: [edit() for edit in OTHER_PROBES],
         PROBED,
         f"{HEADS} has no head of robev, only of adev, stdev: .*stages.evaluate",
+    ),
+    "heads of another encoder": (
+        told_by_heads(run="moco"),
+        PROBED,
+        f'{HEADS} holds heads with run "moco", asked for is "amoc": .*stages.evaluate',
+    ),
+    "heads of another recipe": (
+        put("recipes", "adev", "lr", value=9.0),
+        PROBED,
+        f"{HEADS} holds heads with recipes.adev.lr .* asked for is 9.0",
+    ),
+    "heads of another recipe to corrupt": (
+        put("recipes", "adev", "lr", value=9.0),
+        CORRUPT_PROBED,
+        f"{HEADS} holds heads with recipes.adev.lr ",
     ),
     "network to corrupt": (remove(NETWORK), CORRUPT, f"{NETWORK} is missing"),
     "heads to corrupt": (remove(HEADS), CORRUPT_PROBED, f"{HEADS} is missing"),

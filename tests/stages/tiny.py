@@ -9,7 +9,7 @@ from typing import Any
 
 from amoc import datasets
 from amoc.settings import Data
-from stages import paths
+from stages import fingerprint, paths
 from tests import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def project(folder: Path, edit: Callable[[Raw], object] = lambda raw: None) -> P
     (folder / "params.yaml").write_text(json.dumps(raw))  # JSON is YAML
     images = datasets.build("cifar10", Data(**raw["profiles"]["demo"]["data"]), None, folder)
     datasets.write(images, folder / paths.data("demo", "cifar10"))
-    for name in paths.FINGERPRINTS:
+    for name in fingerprint.BEHAVIOURS:
         path = folder / paths.fingerprint(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'"{name}"\n')
