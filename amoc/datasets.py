@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import tarfile
 from collections.abc import Iterable
@@ -41,6 +42,12 @@ _CIFAR: dict[str, tuple[str, Channels, Channels]] = {
     "cifar100": ("CIFAR-100", (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
 NAMES = tuple(_CIFAR)
+
+
+def archives() -> Path | None:
+    """The folder with the archives, where AMOC_DATA_DIR names one."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,6 +82,7 @@ AreaRange = Annotated[
 ]
 Norm = Literal["linf", "l1", "l2"]
 Pairing = Literal["norm", "squared"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class Settings(BaseModel):
@@ -199,7 +200,7 @@ class Engine(Settings):
     """
 
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     compile: Annotated[bool | Literal["encoders", "step"], _allowed("true, false, encoders or step")]
     threads: Whole  # 0: as many as there are
 
@@ -495,9 +496,7 @@ class AutoAttack(_Attack):
     norm: Literal["linf", "l2"]
     square_queries: Count
     # Of the search alone; what counts is float32 in any case. Settings that do not say it are recorded without it.
-    search_precision: Annotated[
-        Literal["float32", "bfloat16"], Field(exclude_if=lambda precision: precision == "float32")
-    ] = "float32"
+    search_precision: Annotated[Precision, Field(exclude_if=lambda precision: precision == "float32")] = "float32"
 
 
 Attack = ProjectedGradient | Slide | DeepFool | CarliniWagner | AutoAttack

@@ -14,8 +14,7 @@ from typing import ParamSpec, TypeVar
 import torch
 
 from amoc.engine.device import device
-from amoc.settings import Engine, Pretraining
-from benchmarks.precision import Precision
+from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import Workload, random_images
 

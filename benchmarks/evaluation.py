@@ -7,13 +7,12 @@ last line, the numbers as JSON.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import foolbox
 import pyautoattack
@@ -34,7 +33,7 @@ from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
 from amoc.params import Params
-from amoc.settings import Attack, AutoAttack, Classifying, Engine, ProjectedGradient
+from amoc.settings import Attack, AutoAttack, Classifying, Engine, Precision, ProjectedGradient
 from benchmarks.step import ProfileOption
 from benchmarks.timing import Spread, seconds_per_call, spread
 from stages import command
@@ -222,7 +221,7 @@ def main(
     images: Annotated[int | None, typer.Option(min=1, help="Test images at most. Default: all.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Of Square. Default: the profile's.")] = None,
     search_precision: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="Of our AutoAttack's search, not of what counts.")
+        Precision, typer.Option(help="Of our AutoAttack's search, not of what counts.")
     ] = "float32",
     blocks: Annotated[int, typer.Option(min=1, help="Measurements, ours and the plain calls in turn.")] = 3,
 ) -> None:
@@ -230,8 +229,7 @@ def main(
     params = Params.load()
     settings, engine = params.classifying(profile, "cifar10", "pgd_at"), params.engine(profile)
     chosen = device(engine)
-    folder = os.environ.get(datasets.FOLDER_VARIABLE)
-    data = datasets.build("cifar10", params.data(profile), Path(folder) if folder else None, Path(".data-cache"))
+    data = datasets.build("cifar10", params.data(profile), datasets.archives(), Path(".data-cache"))
     epochs = epochs or settings.recipe.epochs
     say(f"training {settings.model.architecture} of width {settings.model.width}: PGD-AT, {epochs} epochs ...")
     model = trained(settings, data, chosen, engine, epochs)

@@ -21,9 +21,8 @@ from amoc.engine.files import write_atomically
 from amoc.engine.progress import say
 from amoc.params import Params
 from amoc.reporting.drawing.figures import COLUMN, LOOKS, render
-from amoc.settings import Engine, Pretraining
+from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
-from benchmarks.precision import Precision
 from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import Workload, random_images

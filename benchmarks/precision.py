@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+from amoc.settings import Precision
 
 
 def fastest(device: torch.device) -> Precision:

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 from amoc.engine.device import captures, compiles, describe, device
 from amoc.engine.progress import say
 from amoc.params import PROFILES, Params
-from amoc.settings import Engine, Pretraining
+from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
 from benchmarks.operations import MatrixProduct, count
-from benchmarks.precision import Precision, fastest
+from benchmarks.precision import fastest
 from benchmarks.reference import Trainer, loader
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import MEAN, STD, Workload, first_lr, random_images
@@ -91,9 +91,7 @@ def benchmark(
         matrices: rows of the square matrices that are multiplied; None for those of the device.
     """
     say("our step alone, for its memory ...")
-    by_itself: Measured = alone(
-        measure, settings, engine, precision, images=images, size=size, blocks=1, steps=WARM_UP
-    )
+    by_itself: Measured = alone(measure, settings, engine, precision, images=images, size=size, blocks=1, steps=WARM_UP)
     chosen, pixels = device(engine), random_images(images, size)
     say("our step: operations, warm-up ...")
     ours = Workload(settings, pixels, chosen, precision)

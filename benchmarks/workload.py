@@ -15,7 +15,7 @@ from amoc.engine.device import captures, compile_in_place, compiles
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.loop import build_gradients, build_method, build_optimizer, build_step, two_views
 from amoc.pretraining.schedule import warmup_cosine
-from amoc.settings import Engine, Pretraining
+from amoc.settings import Engine, Precision, Pretraining
 
 MEAN, STD = (0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2617)  # CIFAR-10's; any would do
 
@@ -38,7 +38,7 @@ class Workload:
         precision: of the forward passes, float32 or bfloat16.
     """
 
-    def __init__(self, settings: Pretraining, pixels: np.ndarray, device: torch.device, precision: str) -> None:
+    def __init__(self, settings: Pretraining, pixels: np.ndarray, device: torch.device, precision: Precision) -> None:
         if len(pixels) < settings.batch_size:
             raise ValueError(f"{len(pixels)} images are less than a batch of {settings.batch_size}")
         self.settings, self.precision, self.device = settings, precision, device

@@ -24,9 +24,8 @@ def main(
     params = Params.load()
     agree(params, profile, ("data",))
     settings = params.data(profile)
-    folder = os.environ.get(datasets.FOLDER_VARIABLE)
     cache = Path(os.environ.get("DVC_ROOT") or ".") / ".data-cache"
-    built = datasets.build(dataset, settings, Path(folder) if folder else None, cache)
+    built = datasets.build(dataset, settings, datasets.archives(), cache)
     path = output / paths.data(profile, dataset)
     datasets.write(built, path)
     say(f"{path}: {built.provenance}")

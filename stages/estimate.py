@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import typer
 from torch import nn
@@ -17,10 +17,8 @@ from amoc.params import PROBES, Params
 from amoc.pretraining import passes as pretraining
 from amoc.reporting.evidence.corruption_names import CORRUPTIONS
 from amoc.reporting.evidence.corruption_records import SEVERITIES
-from amoc.settings import SOURCES
+from amoc.settings import SOURCES, Precision
 from stages import attack, evaluate, numerics
-
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from amoc.models.encoder import fresh_encoder
 from amoc.params import PROFILES, Params
 from amoc.reporting.reports import page
 from amoc.reporting.tables import Cell, Column, Row, Table, to_markdown
+from amoc.settings import Precision
 from stages import command
-from stages.estimate import Precision, Work, ours, size, sizes, work
+from stages.estimate import Work, ours, size, sizes, work
 from stages.pipeline import CODE, Pending, pending
 from stages.settings import foreseen
 

@@ -28,9 +28,8 @@ from amoc.engine.progress import bar, say
 from amoc.models.classifier import Classifier
 from amoc.models.folding import norms_folded
 from amoc.models.norm import frozen, mode, same
-from amoc.settings import EarlyStopping, Recipe
+from amoc.settings import EarlyStopping, Precision, Recipe
 
-Precision = Literal["float32", "bfloat16"]
 Row = dict[str, Any]
 
 

@@ -7,13 +7,13 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 
 from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.refusal import Refusal
-from amoc.settings import Engine
+from amoc.settings import Engine, Precision
 
 COMPILED_AT_MOST = 64  # versions of a module
 
@@ -39,7 +39,7 @@ def device(engine: Engine) -> torch.device:
     return chosen
 
 
-def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) -> contextlib.AbstractContextManager:
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:
     """Matrix products and convolutions in `precision` within the block; weights stay float32.
 
     Casts of weights are not cached: the cache would outlive an optimiser step taken inside the block.

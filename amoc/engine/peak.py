@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from amoc.engine.clock import settled_now
+from amoc.settings import Precision
 
 SIZE = {"cpu": 1024, "cuda": 8192}  # rows of the square matrices: large enough to keep the device busy
 CALLS = {"cpu": 1, "cuda": 10}  # products between two readings of the clock
 SECONDS = 0.3
 
 
-def matmul_flops_per_second(
-    device: torch.device, precision: Literal["float32", "bfloat16"], size: int | None = None
-) -> float:
+def matmul_flops_per_second(device: torch.device, precision: Precision, size: int | None = None) -> float:
     """Operations a second of a square matrix product in this precision: the best of what fits into 0.3 seconds.
 
     A multiplication and an addition count as two. The best, because whatever else the machine does only slows it down.

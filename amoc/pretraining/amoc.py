@@ -14,7 +14,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.folding import norms_folded
 from amoc.models.heads import projector
 from amoc.models.norm import frozen, mode
-from amoc.perturb import maximise
+from amoc.perturb import Ball, maximise
 from amoc.pretraining.bank import Bank
 from amoc.pretraining.infonce import info_nce
 from amoc.pretraining.momentum import MomentumPair
@@ -123,9 +123,7 @@ class AMOC(nn.Module):
             return views
 
         def still(images: Tensor) -> Tensor:
-            if s.attack_key == "clean":
-                return images
-            return (images + torch.empty_like(images).uniform_(-s.epsilon, s.epsilon, generator=generator)).clamp(0, 1)
+            return images if s.attack_key == "clean" else Ball(images, s.epsilon).random(generator)
 
         # frozen: compiled code would compute the gradients of the weights too, whoever asks
         with mode(self.pair, s.attack_mode == "train"), frozen(self.pair):

@@ -29,7 +29,7 @@ from amoc.pretraining.cheaper import CheaperAMOC
 from amoc.pretraining.diagnostics import collapsed, effective_rank, neighbour_accuracy, spread
 from amoc.pretraining.lars import lars
 from amoc.pretraining.schedule import learning_rate
-from amoc.settings import Lars, Optimizer, Pretraining
+from amoc.settings import Lars, Optimizer, Precision, Pretraining
 
 METHODS = {"amoc": AMOC, "amoc_cheaper": CheaperAMOC, "acl": ACL}  # called with encoder, settings, generator
 LOOKED_AT = 1000  # training images whose features are looked at for collapse
@@ -115,7 +115,7 @@ def two_views(views: RandomViews, pixels: Tensor, random: Generator) -> tuple[Te
 
 
 def build_gradients(
-    method: Method, views: RandomViews, random: Generator, precision: Literal["float32", "bfloat16"], capture: bool
+    method: Method, views: RandomViews, random: Generator, precision: Precision, capture: bool
 ) -> Callable[[Tensor, Tensor], tuple[tuple[Tensor, ...], Any]]:
     """pixels, uint8 (B, H, W, 3), and which images they are, (B,) -> losses, and what `method.update` needs.
 
@@ -135,7 +135,7 @@ def build_gradients(
 
 def build_step(
     method: Method, optimizer: torch.optim.Optimizer, gradients: Callable[[Tensor, Tensor], tuple],
-    precision: Literal["float32", "bfloat16"],
+    precision: Precision,
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:  # fmt: skip
     """pixels and which images they are, as for `build_gradients` -> losses; the method is then a step further."""
 
@@ -149,9 +149,10 @@ def build_step(
 
 
 def pretrain(
-    method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device, precision: str,
-    checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str, views: RandomViews | None = None,
-    capture: bool = False, epochs: int | None = None, steps_per_epoch: int | None = None, save_every: float = 60.0,
+    method: Method, settings: Pretraining, images: Tensor, labels: Tensor, *, device: torch.device,
+    precision: Precision, checkpoint: Checkpoint | None, stop: Stop, clock: Clock, title: str,
+    views: RandomViews | None = None, capture: bool = False, epochs: int | None = None,
+    steps_per_epoch: int | None = None, save_every: float = 60.0,
 ) -> Pretrained:  # fmt: skip
     """Pre-train a method in place, resuming from the checkpoint if it holds a state.
 

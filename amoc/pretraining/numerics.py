@@ -16,7 +16,7 @@ from amoc.engine.device import autocast, captures, compile_in_place, has_compile
 from amoc.engine.generators import generator, reseed
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, build_step, two_views
-from amoc.settings import Engine, Pretraining
+from amoc.settings import Engine, Precision, Pretraining
 
 WARM_UP = 100  # steps before all that is measured, in plain float32: fresh networks give all images nearly one feature
 BATCHES = 4  # of given views, whose losses and gradients are held against float64
@@ -28,7 +28,7 @@ RATE = 0.1  # of the schedule's largest rate, in all steps
 class Path:
     """One way to compute a step."""
 
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     compile: bool | Literal["encoders", "step"] = False
     fused: bool = False  # the optimiser
 
@@ -119,7 +119,7 @@ def _batches(settings: Pretraining, draw: RandomViews, images: Tensor) -> list[B
     return batches
 
 
-def _given(method: Method, state: dict[str, Tensor], batch: Batch, precision: str) -> tuple[float, Tensor]:
+def _given(method: Method, state: dict[str, Tensor], batch: Batch, precision: Precision) -> tuple[float, Tensor]:
     """Loss and gradient of given views: an attack would take the sign of a gradient near 0 for anything."""
     method.load_state_dict(state)
     method.zero_grad(set_to_none=True)

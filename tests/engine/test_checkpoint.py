@@ -246,6 +246,28 @@ def test_no_flipped_bit_changes_what_is_loaded():
     assert refused > len(positions) / 4
 
 
+FULL = {
+    "numpy": MemoryError(),
+    "CPU": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    "GPU": torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+}
+
+
+@pytest.mark.parametrize("full", FULL.values(), ids=FULL)
+def test_a_state_is_not_called_damaged_where_memory_is_full(monkeypatch, full):
+    """Whoever was told to remove it would lose hours."""
+
+    def load(*arguments: object, **options: object) -> None:
+        raise full
+
+    with Checkpoint("stage", {}) as checkpoint:
+        checkpoint.save({"number": 1})
+        with monkeypatch.context() as patch, pytest.raises(type(full)):
+            patch.setattr(torch, "load", load)
+            checkpoint.load()
+        assert checkpoint.load() == {"number": 1}
+
+
 def test_a_file_that_runs_code_is_refused_without_running_it(tmp_path):
     class Malicious:
         def __reduce__(self):
