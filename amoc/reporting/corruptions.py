@@ -22,7 +22,7 @@ from amoc.reporting.corrupted import Line as Compared
 from amoc.reporting.drawing import contact_sheet
 from amoc.reporting.evidence import checked, corruption_records, records
 from amoc.reporting.evidence.checked import RESULTS, Checked
-from amoc.reporting.evidence.corruption_records import NAMES, SEVERITIES, CorruptionRecord, Images
+from amoc.reporting.evidence.corruption_records import NAMES, PROCEDURAL, SEVERITIES, CorruptionRecord, Images
 from amoc.reporting.evidence.records import Count, Evaluate
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -157,10 +157,12 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
     if record is not None and record.right:
         accuracies = {name: record.severities(HEAD, name) for name in NAMES[record.images]}
         uneven = [call(name) for name, five in accuracies.items() if any(b > a for a, b in pairwise(five))]
-        mean = [sum(each) / len(each) for each in zip(*accuracies.values(), strict=True)]
+        meant = [five for name, five in accuracies.items() if name != PROCEDURAL]
+        mean = [sum(each) / len(each) for each in zip(*meant, strict=True)]
         falls = all(a > b for a, b in pairwise(mean))
+        which = f"all of them but {call(PROCEDURAL)}" if PROCEDURAL in accuracies else "all of them"
         sentences.append(
-            f"In the mean over all of them, accuracy {'falls' if falls else 'does not fall'} from each severity to the "
+            f"In the mean over {which}, accuracy {'falls' if falls else 'does not fall'} from each severity to the "
             f"next: {', '.join(f'{value:.1f}' for value in mean)}. By itself it rises somewhere in {_listed(uneven)}."
         )
     if sheet is not None:

@@ -23,7 +23,7 @@ from amoc.reporting.tables import Cell, Column, Row, Table
 DATASET = "cifar10"
 READING = """\
 Percent of the test images classified right, ± the standard deviation over the seeds where there are several. **Bold**
-and _underscored_ are the best and second best mean of the column.
+and _underscored_ are the best and second best mean of the column, of AMOC's runs that ended well.
 """
 MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 SEEDS = Column("seeds", "Seeds", digits=0)
@@ -122,6 +122,11 @@ def numbers(seeds: Seeds, measure: str) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value is not None}
 
 
+def well(seeds: Seeds) -> bool:
+    """Whether all ended well: those of a collapsed encoder say nothing of how far the others lie apart."""
+    return all(record.status == "ok" for record in seeds.values())
+
+
 def mean(values: Iterable[float], count: int) -> Cell:
     """The mean of so many values, with their standard deviation; nothing if there is none, or if one is lacking."""
     values = list(values)
@@ -131,8 +136,8 @@ def mean(values: Iterable[float], count: int) -> Cell:
 
 
 def deviation(found: Mapping[str, Seeds], measure: str) -> float | None:
-    """The standard deviation between seeds, pooled over the lines that have several; None if none has."""
-    groups = [list(numbers(seeds, measure).values()) for seeds in found.values()]
+    """The standard deviation between seeds, pooled over lines of several that all ended well; None if there is none."""
+    groups = [list(numbers(seeds, measure).values()) for seeds in found.values() if well(seeds)]
     squares = [(len(group) - 1) * variance(group) for group in groups if len(group) > 1]
     free = sum(len(group) - 1 for group in groups if len(group) > 1)
     return (sum(squares) / free) ** 0.5 if free else None

@@ -225,8 +225,8 @@ def blocks(found: Mapping[str, Seeds], measure: str) -> dict[str, list[float]]:
     Nothing if AMOC has fewer than two. Two seeds of one choice alone would tell nothing of how far seeds go; all
     choices together do, if that is taken for the same with each.
     """
-    numbers = {key: study.numbers(seeds, measure) for key, seeds in found.items()}
-    wanted = numbers[BASELINE].keys()
+    numbers = {key: study.numbers(seeds, measure) for key, seeds in found.items() if study.well(seeds)}
+    wanted = numbers.get(BASELINE, {}).keys()
     if len(wanted) < 2 or len(wanted) < len(found[BASELINE]):
         return {}
     whole = [key for key, own in numbers.items() if own.keys() >= wanted and len(own) == len(found[key])]

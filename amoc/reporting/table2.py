@@ -12,7 +12,7 @@ from amoc.params import Params
 from amoc.reporting import words
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
-from amoc.settings import TrainingAttack
+from amoc.settings import CheaperAMOCPretraining, Pretraining, TrainingAttack
 
 DATASET = "cifar10"
 COLUMNS = (
@@ -49,7 +49,12 @@ class Configured:
         """The attacks of the pre-training runs, of the classifiers and their early stopping, and of the suite."""
         table = Table("Used in", COLUMNS, (*_training(params, profile, self), *_testing(params, profile, self)))
         told = READING + self.caption
-        text = page(words.stands_in(params, profile, DATASET), f"# {self.title}", to_markdown(table), told)
+        text = page(
+            words.stands_in(params, profile, DATASET, networks=self.networks),
+            f"# {self.title}",
+            to_markdown(table),
+            told,
+        )
         return Report(self.name, profile, text, to_csv(table), metrics(table))
 
 
@@ -70,9 +75,9 @@ def _training(params: Params, profile: str, configured: Configured) -> list[Row]
     stopping = params.early_stopping(profile)
     held_out = TrainingAttack(steps=stopping.steps, relative_step=stopping.relative_step, random_start=True)
     linf = params.epsilon(profile).linf
-    pretrained = _grouped({name: (run.attack, run.epsilon) for name, run in runs.items() if run.attacks})
-    trained = _grouped({name: (recipe.attack, recipe.epsilon) for name, recipe in recipes.items() if recipe.attack})
-    stopped = _grouped({"": (held_out, linf)})
+    pretrained = _grouped({name: (run.attack, run.epsilon, _cheaper(run)) for name, run in runs.items() if run.attacks})
+    trained = _grouped({name: (recipe.attack, recipe.epsilon, "") for name, recipe in recipes.items() if recipe.attack})
+    stopped = _grouped({"": (held_out, linf, "")})
     return [
         *_rows("pretraining", "pre-training", pretrained, "training", partial(_runs, alone=len(pretrained) == 1)),
         *_rows("classifying", "training with labels", trained, "training", _recipes),
@@ -84,20 +89,33 @@ def _chosen(known: Iterable[str], names: tuple[str, ...] | None) -> list[str]:
     return [name for name in known if names is None or name in names]
 
 
+def _cheaper(run: Pretraining) -> str:
+    """In which other ways than by its steps the attack of a run is cheaper."""
+    if not isinstance(run, CheaperAMOCPretraining):
+        return ""
+    ways = {
+        "starts from the last epoch's perturbation": run.start == "last",
+        f"of {run.share:.0%} of each batch": run.share < 1,
+        f"{run.replays} updates with each batch, each a step": run.replays > 1,
+    }
+    return ", ".join(way for way, chosen in ways.items() if chosen)
+
+
 @dataclass(frozen=True)
 class _Group:
     """Those who attack alike while they train."""
 
     attack: TrainingAttack
     epsilon: float
+    cheaper: str
     users: tuple[str, ...]
 
 
-def _grouped(attacks: dict[str, tuple[TrainingAttack, float]]) -> list[_Group]:
-    groups: dict[tuple[TrainingAttack, float], list[str]] = {}
+def _grouped(attacks: dict[str, tuple[TrainingAttack, float, str]]) -> list[_Group]:
+    groups: dict[tuple[TrainingAttack, float, str], list[str]] = {}
     for user, attack in attacks.items():
         groups.setdefault(attack, []).append(user)
-    return [_Group(attack, epsilon, tuple(users)) for (attack, epsilon), users in groups.items()]
+    return [_Group(*attack, tuple(users)) for attack, users in groups.items()]
 
 
 def _runs(names: Sequence[str], alone: bool) -> str:
@@ -126,7 +144,7 @@ def _rows(
             "iterations": Cell(attack.steps),
             "step": _step(attack.relative_step),
             "images": Cell(images),
-            "other": Cell(START if attack.random_start else NO_START),
+            "other": Cell(group.cheaper or (START if attack.random_start else NO_START)),
         }
         rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=(told,) if told else ()))
     return rows

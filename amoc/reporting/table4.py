@@ -35,8 +35,8 @@ COLUMNS = (*TIMES, *MACHINE)
 COMPARED = ("total_hours", "seconds_per_epoch")  # which claims read
 THEIRS = "The journal's times are of one RTX 2080 Ti. Below each row is what it printed, and ours minus that.\n"
 DIFFERENT = (
-    "**Not all rows have the same precision, versions and machine, in the same state: their times do not compare the\n"
-    "methods, and no claim is judged on them.**\n"
+    "**Not all rows have the same precision, versions and machine, in the same state and to themselves: their times\n"
+    "do not compare the methods, and no claim is judged on them.**\n"
 )
 AS_FAST = 1.25  # at most so much faster was a matrix product as one run began than as another did
 
@@ -73,10 +73,15 @@ def _numbers(columns: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def _alike(found: Sequence[Clock]) -> bool:
-    """Whether the runs had the same machine, in the same state as far as a matrix product can tell."""
+    """Whether the runs had the same machine, each to itself, in the same state as far as a matrix product can tell."""
     speeds = [clock.matmul_flops_per_second for clock in found if clock.matmul_flops_per_second is not None]
     as_fast = max(speeds, default=1) <= AS_FAST * min(speeds, default=1)
-    return as_fast and len({_machine(clock) for clock in found}) <= 1
+    return as_fast and all(map(_alone, found)) and len({_machine(clock) for clock in found}) <= 1
+
+
+def _alone(clock: Clock) -> bool:
+    """Whether nothing of ours ran beside it: what did takes memory and cache from it, and ends at some time."""
+    return clock.stages_at_once in (None, 1)
 
 
 def _machine(clock: Clock) -> tuple[str, ...]:
@@ -84,8 +89,8 @@ def _machine(clock: Clock) -> tuple[str, ...]:
 
 
 def _device(clock: Clock) -> str:
-    alone = clock.stages_at_once in (None, 1)
-    return f"{clock.device}, {clock.threads} threads" + ("" if alone else f", {clock.stages_at_once} stages at once")
+    threads = f"{clock.threads} thread{'s' * (clock.threads != 1)}"
+    return f"{clock.device}, {threads}" + ("" if _alone(clock) else f", {clock.stages_at_once} stages at once")
 
 
 def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:

@@ -37,7 +37,7 @@ def build(params: Params, profile: str) -> Report:
         "Loss: lambda NCE(q(c), k(c'), clean bank) + (1 - lambda) NCE(query, key, bank), "
         "the second term as the variant's letters say."
     )
-    text = page(words.stands_in(params, profile, DATASET), "# Table 7: variants", loss, to_markdown(table))
+    text = page(words.stands_in(params, profile, DATASET, networks=()), "# Table 7: variants", loss, to_markdown(table))
     return Report(NAME, profile, text, to_csv(table), metrics(table))
 
 

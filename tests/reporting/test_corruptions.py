@@ -66,8 +66,15 @@ def test_accuracies_and_distances_are_shown_by_severity(params, sheet, write):
 def test_it_says_that_accuracy_falls_where_it_does(params, sheet, write):
     write(sheet, **{name: [80, 70, 60, 50, 40] for name in NAMES["regenerated"]})
     words = " ".join(corruptions.build(params, "demo").markdown.split())
-    assert "accuracy falls from each severity to the next: 80.0, 70.0, 60.0, 50.0, 40.0." in words
+    assert "but procedural frost, accuracy falls from each severity to the next: 80.0, 70.0, 60.0, 50.0, 40.0." in words
     assert "By itself it rises somewhere in none." in words and "to the next in none." in words
+
+
+def test_procedural_frost_is_in_no_mean(params, sheet, write):
+    rows = {name: [80, 70, 60, 50, 40] for name in NAMES["regenerated"]} | {"frost_procedural": [0, 0, 0, 0, 80]}
+    write(sheet, **rows)
+    words = " ".join(corruptions.build(params, "demo").markdown.split())
+    assert "to the next: 80.0, 70.0, 60.0, 50.0, 40.0. By itself it rises somewhere in procedural frost." in words
 
 
 def test_the_picture_has_the_image_under_each_corruption_in_order(params, sheet, write):

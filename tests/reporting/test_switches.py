@@ -117,9 +117,10 @@ def test_a_difference_of_the_official_code_is_told(study_params, everything, mad
     assert "; beyond what seeds alone would do in StdEv PGD20." in told(switches.build(study_params, "small", results))
 
 
-def test_a_seed_that_ended_badly_leaves_no_verdict_and_no_trace_in_the_limits(study_params, everything):
+@pytest.mark.parametrize("badly", [{"status": "nan", "measurements": {}}, {"status": "collapsed"}])
+def test_a_seed_that_ended_badly_leaves_no_verdict_and_no_trace_in_the_limits(study_params, everything, badly):
     """Its choice is shown and not judged; the others are judged as if it were not there."""
-    results = everything(amoc_attack_mode_train_seed2={"status": "collapsed", "measurements": {}})
+    results = everything(amoc_attack_mode_train_seed2=badly)
     numbers = switches.build(study_params, "small", results).metrics
     assert numbers["amoc_attack_mode_train_minus_amoc"]["stdev_clean_limit"] is None
     rows = [[seed[0] for seed in seeds] for name, seeds in FIGURES.items() if name != "amoc_attack_mode_train"]

@@ -116,6 +116,10 @@ def test_who_trains_alike_is_a_rule_where_it_would_be_a_long_list():
     text = table2.build(shipped.params(), "demo").markdown
     assert "- [1] all runs that attack, but for those of the other rows\n" in text
     assert "- [2] amoc_fast, amoc_free\n" in text
+    ways = "amoc_warm\n", "amoc_half\n"
+    assert all(way in text for way in ways)
+    assert "starts from the last epoch's perturbation" in text and "of 50% of each batch" in text
+    assert "4 updates with each batch, each a step" in text
     assert "_seed" not in text
     assert max(len(line) for line in text.splitlines() if line.startswith("- [")) < 120
 

@@ -94,6 +94,11 @@ def test_rows_of_different_machines_are_not_to_be_compared(settings, save):
     assert table4.DIFFERENT not in table4.build(settings, "demo", save(amoc=slower)).markdown
 
 
+def test_clocks_that_were_shared_do_not_compare_even_with_one_another(settings, save):
+    shared = table4.build(settings, "demo", save(**{run: {"stages_at_once": 2} for run in SECONDS}))
+    assert table4.DIFFERENT in shared.markdown and shared.metrics["amoc"]["seconds_per_epoch"] is None
+
+
 def test_a_clock_without_a_peak_and_a_run_that_ended_early(settings, save):
     old = {"flops_per_image": None, "matmul_flops_per_second": None, "precision": None}
     report = table4.build(settings, "demo", save(amoc=old, acl={"epochs": 30}))

@@ -61,6 +61,8 @@ class PartVerdict:
     """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured.
 
     limit: how far seeds alone would move that margin; None if nothing like it was repeated.
+    beyond: whether the verdict is beyond what seeds alone would do: of a part that holds, each check holds by more than
+        its limit; of one that fails, some check fails by more.
     doubtful: rows that it reads of runs that collapsed, or learned nothing.
     """
 
@@ -70,13 +72,15 @@ class PartVerdict:
     detail: str
     missing: tuple[Quantity, ...] = ()
     limit: float | None = None
+    beyond: bool = False
     doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
     """`margin` is the smallest of the parts that decide: of those that fail, else of all that are not better than
-    claimed; among them of those in `unit`, points if any is. None if not measured. `limit` is of the same part."""
+    claimed; among them of those in `unit`, points if any is. None if not measured. `limit` is of the same part;
+    `beyond` is of all parts where the claim holds, else of any that fails."""
 
     claim: Claim
     verdict: Answer
@@ -85,6 +89,7 @@ class Verdict:
     detail: str
     parts: tuple[PartVerdict, ...]
     limit: float | None = None
+    beyond: bool = False
 
 
 def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
@@ -120,9 +125,9 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
     if verdict == "not measured" or not measured:
         return Verdict(claim, verdict, None, unit, _detail(parts, verdict, None), parts)
     tightest = min(measured, key=lambda part: part.margin)
-    return Verdict(
-        claim, verdict, tightest.margin, unit, _detail(parts, verdict, tightest.margin), parts, tightest.limit
-    )
+    beyond = (all if verdict == "holds" else any)(part.beyond for part in deciding)
+    detail = _detail(parts, verdict, tightest.margin)
+    return Verdict(claim, verdict, tightest.margin, unit, detail, parts, tightest.limit, beyond)
 
 
 def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
@@ -165,8 +170,11 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
     how = "fails most at" if verdict == "does not hold" else "closest is"
     detail = f"{how} {closest.name}: {_said(closest, numbers)}"
-    limit = _limit(closest, metrics)
-    return PartVerdict(part, verdict, margins[closest], detail, limit=limit, doubtful=_doubtful(part, metrics))
+    limits = {check: _limit(check, metrics) for check in margins}
+    sure = {check for check, limit in limits.items() if limit is not None and abs(margins[check]) > limit}
+    beyond = sure == margins.keys() if holds else any(not _met(check, margins[check]) for check in sure)
+    doubtful = _doubtful(part, metrics)
+    return PartVerdict(part, verdict, margins[closest], detail, (), limits[closest], beyond, doubtful)
 
 
 def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) -> dict[Check, float]:

@@ -62,12 +62,12 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def beyond_seeds(verdicts: Sequence[Verdict]) -> str:
-    """'Of 20 parts it is known how far seeds ...; 9 have one beyond that.'; nothing if it is known of none."""
+    """'Of 20 parts it is known how far seeds ...; 9 have a verdict beyond that.'; nothing if it is known of none."""
     known = [part for verdict in verdicts for part in verdict.parts if part.limit is not None]
     if not known:
         return ""
-    beyond, parts = sum(map(_beyond, known)), f"{len(known)} part{'s' * (len(known) != 1)}"
-    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have one beyond that.\n"
+    beyond, parts = sum(part.beyond for part in known), f"{len(known)} part{'s' * (len(known) != 1)}"
+    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have a verdict beyond that.\n"
 
 
 def label(verdict: Verdict) -> str:
@@ -95,7 +95,7 @@ def _cells(verdict: Verdict | PartVerdict, unit: str) -> dict[str, Cell]:
     partly = isinstance(verdict, Verdict) and not verdict.claim.whole
     so_far = " so far" if partly and verdict.verdict == "holds" else ""
     digits = _DIGITS.get(unit, 3)
-    mark = "**" if _beyond(verdict) else ""
+    mark = "**" if verdict.beyond else ""
     limit = verdict.limit
     return {
         "verdict": Cell(f"{verdict.verdict}{so_far}"),
@@ -104,11 +104,6 @@ def _cells(verdict: Verdict | PartVerdict, unit: str) -> dict[str, Cell]:
         "unit": Cell(unit if margin is not None else ""),
         "detail": Cell(verdict.detail),
     }
-
-
-def _beyond(verdict: Verdict | PartVerdict) -> bool:
-    """Whether the margin is wider than what seeds alone would do."""
-    return None not in (verdict.margin, verdict.limit) and abs(verdict.margin) > verdict.limit
 
 
 def _notes(part: PartVerdict) -> tuple[str, ...]:

@@ -127,6 +127,25 @@ def test_a_margin_beyond_what_seeds_do_is_bold(amoc, shown):
     assert beyond_seeds(verdicts).startswith("Of 1 part it is known") and f"; {beyond} have" in beyond_seeds(verdicts)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "margin", "bold"),
+    [
+        (75.0, 80.0, "+15.00", True),  # both hold by more than seeds would do
+        (75.0, 61.0, "+1.00", False),
+        (45.0, 59.0, "-15.00", True),  # one that fails by more is enough
+        (59.0, 59.5, "-1.00", False),
+        (59.0, 80.0, "-1.00", False),  # what holds does not make a failure sure
+    ],
+)
+def test_a_part_of_several_checks_is_beyond_seeds_by_all_or_by_one_that_fails(first, second, margin, bold):
+    wide = Part("two", above("table3", "amoc", ["acl"], ("stdev_clean", "adev_clean")))
+    table = {"amoc": {"stdev_clean": first, "adev_clean": second}, "acl": {"stdev_clean": 60.0, "adev_clean": 60.0}}
+    same = {row: own | {"adev_clean_std": own["stdev_clean_std"]} for row, own in FIGURE3.items()}
+    (verdict,) = judged(0.0, wide, table3=table, figure3=same)
+    assert verdict.beyond == verdict.parts[0].beyond == bold
+    assert (f"**{margin}**" if bold else f" {margin} |") in markdown([verdict], "Claim")
+
+
 def test_without_repeats_there_is_no_such_column():
     text = markdown(judged(75.0), "Claim")
     assert "Seeds" not in text and "| +15.00 |" in text and beyond_seeds(judged(75.0)) == ""
