@@ -57,6 +57,7 @@ class Params:
     def __init__(self, raw: Any, path: Path = PATH) -> None:
         """Of a file that is read already: its parts are not looked at yet, only that they are there."""
         self.path = path
+        self._recipes: dict[tuple[str, str], Recipe] = {}  # by profile and name, once they are resolved
         self.raw = self._mapping(raw, "", _SECTIONS)
         for name, profile in self._mapping(self.raw["profiles"], "profiles", PROFILES).items():
             self._mapping(profile, f"profiles.{name}", _PROFILE_SECTIONS)
@@ -266,6 +267,11 @@ class Params:
 
         A recipe that extends another comes after it, in the paper's part and in the profile's.
         """
+        if (profile, name) not in self._recipes:  # every network and protocol asks
+            self._recipes[profile, name] = self._resolved_recipe(profile, name)
+        return self._recipes[profile, name]
+
+    def _resolved_recipe(self, profile: str, name: str) -> Recipe:
         names, shared = self._extended(name), {"epsilon": self.epsilon(profile).linf}
         papers = [self._layer("recipes", each).without("extends") for each in names]
         base = resolve(self.path, Recipe, *papers, shared=shared, what=papers[-1].where)  # complete by itself

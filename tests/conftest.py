@@ -5,6 +5,7 @@ One torch thread: results are compared bit for bit, and the machine may be small
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 # before anything imports torch, and for the processes that tests start
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
+gc.disable()  # until the tests are collected: it would look through every module and test again and again
+
 # a shell that starts the tests in the background has them, and their children, ignore the Ctrl-C that some tests send
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

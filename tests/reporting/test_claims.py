@@ -44,6 +44,13 @@ def test_parts_are_listed_once_one_is_measured(params, reports):
     assert "| - ACA at least ACC" not in markdown  # claim 11: nothing is
 
 
+def test_sizes_are_told_where_they_are_not_the_papers(params, reports):
+    told = " ".join(claims.build(params, "small", reports({})).markdown.split())
+    assert "of batches 64 are 16, 128 are 32, 256 are 64, 512 are 128 here" in told
+    assert "of epochs 200 are 20 and 1000 are 40." in told
+    assert "are called as in the papers" not in claims.build(params, "paper", reports({})).markdown
+
+
 def test_every_part_is_in_the_csv(params, reports):
     rows = list(csv.DictReader(claims.build(params, "small", reports({})).csv.splitlines()))
     assert list(rows[0]) == ["key", "label", "verdict", "margin", "seeds", "unit", "detail"]

@@ -6,12 +6,14 @@ It answers each line of stdin, a request, with a line of stdout, both in JSON:
     {"folder": the project's, "command": ["pretrain", "demo", ...], "signal": 9, "at": [name, 2], or null for never}
     {"status": exit status, or minus the signal that ended it, "said": on stderr, "moments": [name, ...], if it exited}
 
-A moment is a call, once params.yaml is read, of a function in amoc/ or stages/, or of one that makes a write last:
-os.fsync or os.replace. The signal comes at the second moment of that name, or of any name if it is empty.
+A moment is a call, once there is a checkpoint, of a function in amoc/ or stages/, or of one that makes a write last:
+os.fsync or os.replace. (What comes before, two thirds of all calls, resolves settings and writes nothing.) The signal
+comes at the second moment of that name, or of any name if it is empty.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -25,6 +27,7 @@ import torch
 
 from amoc.classifying import loop as classifying
 from amoc.engine import peak
+from amoc.engine.checkpoint import Checkpoint
 from amoc.params import Params
 from amoc.pretraining import loop as pretraining
 from stages import command
@@ -73,12 +76,15 @@ def run(request: dict[str, Any], said: int, writing: int) -> NoReturn:
         if left == 0 and name in ("", moments[-1]):
             os.kill(os.getpid(), request["signal"])
 
-    def read_and_watch() -> Params:
-        params = Params(json.loads(Path("params.yaml").read_text()))  # as JSON, which is read at once
-        sys.setprofile(watch)
-        return params
+    enter = Checkpoint.__enter__
 
-    Params.load = read_and_watch
+    def enter_and_watch(checkpoint: Checkpoint) -> Checkpoint:
+        entered = enter(checkpoint)
+        sys.setprofile(watch)
+        return entered
+
+    Params.load = lambda: Params(json.loads(Path("params.yaml").read_text()))  # as JSON, which is read at once
+    Checkpoint.__enter__ = enter_and_watch
     try:
         command.run(MAINS[request["command"][0]])
     except SystemExit as ending:
@@ -98,5 +104,6 @@ if __name__ == "__main__":
         loop.__kwdefaults__["save_every"] = 0.0  # after each epoch
     for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
         os.environ.pop(variable, None)
+    gc.freeze()  # children need not look through what was imported
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

@@ -71,9 +71,10 @@ def ask() -> Iterator[Ask]:
 
 
 def _attack_briefly(raw: tiny.Raw) -> None:
-    """AutoAttack alone, on a network that it does not break at once; the twin gets what is cheap. Three batches."""
+    """AutoAttack once, on a network that it does not break at once; others get what is cheap. Three batches."""
     raw["evaluate"]["batch_size"] = 8
-    raw["suites"] |= {"table5": ["linf_autoattack", "linf_pgd20"], "early_stopped": ["linf_pgd20"]}
+    cheap = {"early_stopped": ["linf_pgd20"], "peers": ["linf_pgd20_peers", "linf_pgd20"]}
+    raw["suites"] |= {"table5": ["linf_autoattack", "linf_pgd20"], **cheap}
     raw["profiles"]["demo"]["attacks"]["linf_autoattack"]["images"] = 24
     raw["profiles"]["demo"]["epsilon"]["linf"] = 0.01
 
