@@ -19,7 +19,7 @@ from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.judgement.statistics import blocked_deviation, least_difference
 from amoc.reporting.reports import Report, page
 from amoc.reporting.study import DATASET, Seeds, Study
-from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 NAME = "switches"
 OFFICIAL = "amoc_official"  # the run that is as the official code in all of them
@@ -119,7 +119,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     measured = study.accuracies(params, profile, chosen, found)
     apart = study.differences(params, profile, chosen, found)
     judged = judge(found)
-    verdicts = verdict_table(params, profile, chosen, judged)
+    verdicts = verdict_table(params, profile, chosen, found, judged)
     text = page(
         words.stands_in(params, profile, DATASET, networks=()),
         f"# {STUDY.title}",
@@ -234,13 +234,15 @@ def blocks(found: Mapping[str, Seeds], measure: str) -> dict[str, list[float]]:
 
 
 def verdict_table(
-    params: Params, profile: str, chosen: Study, judged: Mapping[str, Mapping[str, Judged | None]]
+    params: Params, profile: str, chosen: Study, found: Mapping[str, Seeds],
+    judged: Mapping[str, Mapping[str, Judged | None]],
 ) -> Table:  # fmt: skip
-    """A row per choice, a word per measure."""
+    """A row per choice, a word per measure; of one that ended badly how it did."""
     columns = tuple(Column(measure, words.measure(measure)) for measure in MEASURES)
     rows = []
     for line in chosen.lines[1:]:
-        cells = {measure: Cell(one and one.verdict) for measure, one in judged[line.key].items()}
+        badly = next((record.status for record in found[line.key].values() if record.status != "ok"), NOT_MEASURED)
+        cells = {measure: Cell(one and one.verdict, missing=badly) for measure, one in judged[line.key].items()}
         rows.append(Row(line.key, call(params, profile, line.run), cells, ranked=False))
     return Table("Against AMOC", columns, tuple(rows))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from statistics import fmean
 
 import pytest
@@ -121,7 +122,9 @@ def test_a_difference_of_the_official_code_is_told(study_params, everything, mad
 def test_a_seed_that_ended_badly_leaves_no_verdict_and_no_trace_in_the_limits(study_params, everything, badly):
     """Its choice is shown and not judged; the others are judged as if it were not there."""
     results = everything(amoc_attack_mode_train_seed2=badly)
-    numbers = switches.build(study_params, "small", results).metrics
+    report = switches.build(study_params, "small", results)
+    numbers, verdicts = report.metrics, report.markdown.split("## Verdicts")[1]
+    assert re.search(rf"\| attack_mode: train +(\| {badly['status']} +){{4}}\|", verdicts)
     assert numbers["amoc_attack_mode_train_minus_amoc"]["stdev_clean_limit"] is None
     rows = [[seed[0] for seed in seeds] for name, seeds in FIGURES.items() if name != "amoc_attack_mode_train"]
     limit = least_difference(*blocked_deviation(rows), 2, 0.05)
