@@ -34,12 +34,13 @@ def resumed(checkpoint: Checkpoint, clock: Clock, stop: Stop) -> tuple[Any, Call
 
     The clock goes on from there too. The function raises Interrupted, after the save, when `stop` was requested.
     """
-    state = checkpoint.load() or {"reached": None, "clock": clock.state()}
-    clock.restore(state["clock"])
+    state = checkpoint.load()
+    if state is not None:  # only then: what is under way would count twice
+        clock.restore(state["clock"])
 
     def save(reached: Any) -> None:
         checkpoint.save({"reached": reached, "clock": clock.state()})
         if stop.requested:
             raise Interrupted(stop.signal)
 
-    return state["reached"], save
+    return state and state["reached"], save

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 
+from amoc.engine.clock import Clock
+from amoc.engine.interruption import Interrupted, Stop
 from stages import resumable
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -45,6 +47,52 @@ def test_on_a_gpu_threads_do_not_count(threads, monkeypatch):
         torch.set_num_threads(count)
         folders.add(resumable.checkpoint("a stage", {}, GPU).folder)
     assert len(folders) == 1
+
+
+def test_what_was_reached_and_the_seconds_until_then_are_taken_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AMOC_CHECKPOINTS", raising=False)
+    seconds, stop = 0.0, Stop()
+
+    def begin(work: Callable[[Any, Callable[[Any], None]], None]) -> Clock:
+        nonlocal seconds
+        clock = Clock(now=lambda: seconds)
+        with resumable.checkpoint("a stage", {}, CPU) as checkpoint, clock.phase("total"):
+            seconds += 10  # in which what is measured is read and prepared
+            work(*resumable.resumed(checkpoint, clock, stop))
+        return clock
+
+    def first(reached: Any, save: Callable[[Any], None]) -> None:
+        nonlocal seconds
+        assert reached is None
+        seconds += 100
+        save({"batches": 1})
+        seconds += 100
+        stop.signal = 15
+        save({"batches": 2})
+
+    def second(reached: Any, save: Callable[[Any], None]) -> None:
+        nonlocal seconds
+        assert reached == {"batches": 2}
+        seconds += 1000
+
+    with pytest.raises(Interrupted):
+        begin(first)
+    stop.signal = None
+    seconds = 0.0
+    # 10 of each run's own, 200 saved and 1000 after: what was under way when a state was looked for counts once
+    assert begin(second).plain()["seconds"] == {"total": 10 + 210 + 1000}
+
+
+def test_without_a_state_nothing_counts_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AMOC_CHECKPOINTS", raising=False)
+    ticks = iter(range(100))
+    clock = Clock(now=lambda: next(ticks))
+    with resumable.checkpoint("a stage", {}, CPU) as checkpoint:
+        with clock.phase("total"):
+            resumable.resumed(checkpoint, clock, Stop())
+        assert clock.plain()["seconds"] == {"total": 1}
 
 
 class Entered(Exception):
