@@ -94,7 +94,8 @@ class Result:
         for name, one in self.compared.items():
             ours, plain = one.accuracies()
             line[name] = {
-                "images": len(one.standing[0]), "seconds": one.ours.median, "plain_seconds": one.plain.median,
+                "attack": self.attacks[name].plain(), "images": len(one.standing[0]),
+                "seconds": one.ours.median, "plain_seconds": one.plain.median,
                 "ratio": one.ratios.median, "accuracy": ours, "plain_accuracy": plain,
                 "images_that_differ": one.differing(), "images_that_differ_by_seed": one.differing_by_seed(),
             }  # fmt: skip
@@ -188,14 +189,16 @@ def table(result: Result) -> str:
     rows = [("", *result.compared)]
     columns = [
         [
-            str(len(one.standing[0])), spoken(one.plain), spoken(one.ours), spoken(one.ratios),
+            str(len(one.standing[0])), str(getattr(result.attacks[name], "square_queries", "")),
+            spoken(one.plain), spoken(one.ours), spoken(one.ratios),
             "{1:.2f}, {0:.2f}".format(*one.accuracies()), str(one.differing()),
             "" if one.differing_by_seed() is None else str(one.differing_by_seed()),
         ]
-        for one in result.compared.values()
+        for name, one in result.compared.items()
     ]  # fmt: skip
     titles = [
-        "test images", "seconds, plain call (quartiles)", "seconds, ours (quartiles)", "ours to plain, by blocks",
+        "test images", "queries of Square at most",
+        "seconds, plain call (quartiles)", "seconds, ours (quartiles)", "ours to plain, by blocks",
         "still right in percent, plain and ours", "images that differ", "  between plain calls of two seeds",
     ]  # fmt: skip
     rows += [(title, *cells) for title, cells in zip(titles, zip(*columns, strict=True), strict=True)]
@@ -218,11 +221,14 @@ def table(result: Result) -> str:
 def main(
     profile: ProfileOption = "demo",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of PGD-AT. Default: the profile's.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="Test images at most. Default: all.")] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="The first so many test images. Default: all; of AutoAttack the profile's."),
+    ] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Of Square. Default: the profile's.")] = None,
     search_precision: Annotated[
-        Precision, typer.Option(help="Of our AutoAttack's search, not of what counts.")
-    ] = "float32",
+        Precision | None, typer.Option(help="Of our AutoAttack's search, not of what counts. Default: the profile's.")
+    ] = None,
     blocks: Annotated[int, typer.Option(min=1, help="Measurements, ours and the plain calls in turn.")] = 3,
 ) -> None:
     """Seconds and robust accuracy of PGD20 and AutoAttack, ours and by plain calls."""
@@ -236,10 +242,15 @@ def main(
     test = to_float(torch.from_numpy(data.test.pixels[:images])).to(chosen)
     labels = torch.from_numpy(data.test.labels[:images]).to(chosen)
 
-    attacks = {name: params.attack(profile, name) for name in ATTACKS}
-    if queries:
-        attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"square_queries": queries})
-    attacks["linf_autoattack"] = attacks["linf_autoattack"].model_copy(update={"search_precision": search_precision})
+    pgd, ensemble = (params.attack(profile, name) for name in ATTACKS)
+    ensemble = ensemble.model_copy(
+        update={
+            "search_precision": search_precision or ensemble.search_precision,
+            "square_queries": queries or ensemble.square_queries,
+            "images": images or ensemble.images,
+        }
+    )
+    attacks = dict(zip(ATTACKS, (pgd, ensemble), strict=True))
     batch_size = params.evaluate.batch_size
     clean = run_suite(model, test, labels, {}, batch_size=batch_size, seed=1)["clean"].accuracy
     compared = {

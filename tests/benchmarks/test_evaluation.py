@@ -22,7 +22,7 @@ from tests.benchmarks.conftest import ROOT
 PGD = ProjectedGradient(kind="pgd", norm="linf", epsilon=0.02, steps=5, relative_step=0.25)
 ENSEMBLE = AutoAttack(kind="autoattack", norm="linf", epsilon=0.014, square_queries=20, images=10)
 KEYS = [
-    "images", "seconds", "plain_seconds", "ratio", "accuracy", "plain_accuracy", "images_that_differ",
+    "attack", "images", "seconds", "plain_seconds", "ratio", "accuracy", "plain_accuracy", "images_that_differ",
     "images_that_differ_by_seed",
 ]  # fmt: skip
 
@@ -73,8 +73,8 @@ def result() -> Result:
 
 def test_numbers_follow_from_what_was_measured(result):
     assert result.plain()["linf_pgd20"] == {
-        "images": 4, "seconds": 2, "plain_seconds": 8, "ratio": 0.25, "accuracy": 50.0, "plain_accuracy": 62.5,
-        "images_that_differ": 1, "images_that_differ_by_seed": 3,
+        "attack": PGD.plain(), "images": 4, "seconds": 2, "plain_seconds": 8, "ratio": 0.25, "accuracy": 50.0,
+        "plain_accuracy": 62.5, "images_that_differ": 1, "images_that_differ_by_seed": 3,
     }  # fmt: skip
 
 
@@ -116,10 +116,12 @@ def test_command_trains_measures_and_ends_with_a_line_of_json(monkeypatch, capsy
     monkeypatch.setattr(params, "classifying", lambda *names: tiny)
     attacks = {"linf_pgd20": PGD, "linf_autoattack": ENSEMBLE.model_copy(update={"epsilon": 0.5})}
     monkeypatch.setattr(params, "attack", lambda profile, name: attacks[name])
-    evaluation.main(profile="demo", epochs=1, images=8, queries=7, blocks=1)
+    evaluation.main(profile="demo", epochs=1, images=12, queries=7, blocks=1)
     *_, last = capsys.readouterr().out.splitlines()
     plain = json.loads(last)
     assert [list(plain[name]) for name in attacks] == [KEYS, KEYS]
     assert plain["batch_size"] == params.evaluate.batch_size and plain["blocks"] == 1
-    assert plain["linf_pgd20"]["images"] == 8 and plain["linf_pgd20"]["images_that_differ_by_seed"] is None
-    assert all(math.isfinite(plain[name][key]) for name in attacks for key in KEYS[:-1])
+    assert plain["linf_autoattack"]["images"] == 12 > ENSEMBLE.images  # as many as were asked for
+    assert plain["linf_autoattack"]["attack"]["square_queries"] == 7
+    assert plain["linf_pgd20"]["images"] == 12 and plain["linf_pgd20"]["images_that_differ_by_seed"] is None
+    assert all(math.isfinite(plain[name][key]) for name in attacks for key in KEYS[1:-1])
