@@ -3,6 +3,7 @@
 ## make test-all          the slow ones too
 ## make bench             a step of AMOC beside a plain implementation, and beside a matrix product of this machine
 ## make bench-roofline    where the time of a step goes, and the least that it would take
+## make bench-cheaper     seconds of the cheaper attacks of reports/fast
 ## make bench-evaluation  PGD20 and AutoAttack beside plain calls of foolbox and pyautoattack
 ## make bench-growth      how time and memory of a step grow, into the folder GROWTH
 ## make setup             the environment in .venv, which the others make when they need it
@@ -15,7 +16,7 @@ UV = 0.13.8
 # Stages call `python`, so .venv comes first on the path. PASSIVE: see stages/__init__.py
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help setup demo test test-all bench bench-roofline bench-evaluation bench-growth lock
+.PHONY: help setup demo test test-all bench bench-roofline bench-cheaper bench-evaluation bench-growth lock
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -47,6 +48,9 @@ bench: setup
 
 bench-roofline: setup
 	$(IN_VENV) python -m benchmarks.roofline
+
+bench-cheaper: setup
+	$(IN_VENV) python -m benchmarks.cheaper
 
 bench-evaluation: setup
 	$(IN_VENV) python -m benchmarks.evaluation

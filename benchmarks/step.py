@@ -16,13 +16,12 @@ import torch
 import typer
 from torch.utils.data import DataLoader
 
-from amoc.engine.device import captures, compiles, describe, device
+from amoc.engine.device import captures, compiles, describe, device, fastest
 from amoc.engine.progress import say
 from amoc.params import PROFILES, Params
 from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
 from benchmarks.operations import MatrixProduct, count
-from benchmarks.precision import fastest
 from benchmarks.reference import Trainer, loader
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import MEAN, STD, Workload, first_lr, random_images

@@ -1,4 +1,4 @@
-"""What is measured: AMOC's step as `amoc/pretraining/loop.py` takes it, on random images, views included."""
+"""What is measured: a method's step as `amoc/pretraining/loop.py` takes it, on random images, views included."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def first_lr(settings: Pretraining) -> float:
 
 
 class Workload:
-    """A run of AMOC under way. Each call is one step; nothing in it waits for the device.
+    """A run of pre-training under way. Each call is one step; nothing in it waits for the device.
 
     Args:
         pixels: uint8 (N, H, W, 3), at least a batch.
@@ -49,6 +49,7 @@ class Workload:
         for group in self.optimizer.param_groups:
             group["lr"] = first_lr(settings)
         self.random = Generator(device)
+        self.method.remember(self.images, generator(settings.seed, "first perturbations", device=device))
         self._build(capture=False)
         self._places = self._positions()
 

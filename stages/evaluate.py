@@ -16,19 +16,22 @@ import typer
 
 from amoc import datasets
 from amoc.augment import to_float
-from amoc.classifying.loop import passes, train_classifier
+from amoc.classifying.loop import Trained, passes, train_classifier
+from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
-from amoc.engine.interruption import interruptible
+from amoc.engine.interruption import Stop, interruptible
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.models.classifier import Classifier
+from amoc.models.encoder import Encoder
 from amoc.models.files import load_classifier, save_classifier, save_heads
 from amoc.models.heads import linear_head
 from amoc.params import DATASETS, PROBES, Params
-from amoc.settings import Attack, Recipe
+from amoc.pretraining.variants import Branch
+from amoc.settings import Attack, Engine, Recipe
 from stages import command, paths, pretrained, resumable
 from stages.results import doubts, preamble, record
 from stages.settings import agree
@@ -64,12 +67,11 @@ def main(
     names = {"profile": profile, "dataset": target, "run": run} | ({"pretrained_on": source} if source else {})
 
     chosen = device(engine)
-    train, train_labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     test_labels = torch.from_numpy(data.test.labels).to(chosen)
     clock, title = Clock(), f"evaluate {profile} {target} {key}"
     cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
-    announce(title, needed(recipes, suite, len(train), len(test), data.classes), cost, chosen, anyway)
+    announce(title, needed(recipes, suite, len(data.train.labels), len(test), data.classes), cost, chosen, anyway)
 
     heads, measured, checkpoints = {}, {}, []
     with interruptible() as stop, clock.phase("total"), ExitStack() as held:
@@ -80,14 +82,9 @@ def main(
                 for part, known in ((name, own), (f"{name} attacked", own | attacks))
             )
             checkpoints += [training, attacking]
-            trunk = encoder if recipe.train == "head" else deepcopy(encoder)  # the other protocols need it as it is
-            classifier = Classifier(trunk, linear_head(encoder.features, data.classes), about["branch"]).to(chosen)
-            if recipe.train == "all":
-                compile_in_place(chosen, engine, trunk)
-            trained = train_classifier(
-                classifier, recipe, train, train_labels, seed=seed, device=chosen, precision=engine.precision,
-                early_stopping=None, checkpoint=training, stop=stop, clock=clock, title=f"{title} {name}",
-                capture=captures(chosen, engine),
+            classifier, trained = train(
+                encoder, about["branch"], recipe, data, engine, seed=seed, chosen=chosen, checkpoint=training,
+                stop=stop, clock=clock, title=f"{title} {name}",
             )  # fmt: skip
             if recipe.train == "head":
                 heads[name] = classifier.head
@@ -117,6 +114,23 @@ def main(
             checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")
+
+
+def train(
+    encoder: Encoder, branch: Branch, recipe: Recipe, data: datasets.Dataset, engine: Engine, *, seed: int,
+    chosen: torch.device, checkpoint: Checkpoint, stop: Stop, clock: Clock, title: str,
+) -> tuple[Classifier, Trained]:  # fmt: skip
+    """A linear head on the frozen encoder, or a copy of the whole network, by a recipe on all training images."""
+    trunk = encoder if recipe.train == "head" else deepcopy(encoder)  # the other protocols need it as it is
+    classifier = Classifier(trunk, linear_head(encoder.features, data.classes), branch).to(chosen)
+    if recipe.train == "all":
+        compile_in_place(chosen, engine, trunk)
+    trained = train_classifier(
+        classifier, recipe, torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels), seed=seed,
+        device=chosen, precision=engine.precision, early_stopping=None, checkpoint=checkpoint, stop=stop, clock=clock,
+        title=title, capture=captures(chosen, engine),
+    )  # fmt: skip
+    return classifier, trained
 
 
 def needed(

@@ -7,6 +7,7 @@ a tiny network; settings are merged into params.yaml and checked; numbers are co
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -71,7 +72,8 @@ def settings() -> dict[str, Any]:
 def table(heading: str) -> list[list[str]]:
     """The rows of the table in a section of the README, its headings first."""
     section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
     assert len({len(row) for row in rows[1:]}) == 1
     return rows
 
@@ -352,6 +354,35 @@ def test_verdicts_shown_are_the_recorded_ones() -> None:
     demo, small = verdicts("demo"), verdicts("small")
     assert shown == [f"| {claim} | {demo[claim]} | {small[claim]} |" for claim in demo]
     assert len(shown) == len(CLAIMS)
+
+
+def measured(benchmark: str) -> list[dict[str, Any]]:
+    """The last lines of a benchmark's runs that are kept."""
+    path = ROOT / "benchmarks" / "measured" / f"{benchmark}.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_speeds_shown_are_the_measured_ones() -> None:
+    half, single = measured("step")
+    assert (half["dtype"], single["dtype"]) == ("bfloat16", "float32")
+    shown = {name: cells for name, *cells in table("Speed")}
+    assert shown["seconds per step"][:2] == [f"{one['step_seconds']:.2f}" for one in (half, single)]
+    assert shown["speed-up"] == [f"{one['speedup']:.1f}" for one in (half, single)] + ["1"]
+    share, memory = (next(row for name, row in shown.items() if name.startswith(it)) for it in ("share", "peak"))
+    assert share[:2] == [f"{one['fraction_of_peak']:.2f}" for one in (half, single)]
+    assert memory[:2] == [f"{one['peak_memory_bytes'] / 2**20:,.0f}" for one in (half, single)]
+
+
+def test_costs_of_attacks_shown_are_the_measured_ones() -> None:
+    (one,) = measured("evaluation")
+    told = " ".join(README.split("\n## Speed\n")[1].split("\n## ")[0].split())
+    pgd, ensemble = one["linf_pgd20"], one["linf_autoattack"]
+    assert f"PGD20 takes {pgd['ratio']:.2f} of a plain call's time" in told
+    assert f"AutoAttack {ensemble['ratio']:.2f} ([{ensemble['seconds']:.0f} seconds against " in told
+    assert f"against {ensemble['plain_seconds']:.0f}]" in told
+    assert f"of which {one['clean']:.0f} % of {ensemble['images']} test images are right" in told
+    stand = round(ensemble["accuracy"] * ensemble["images"] / 100)
+    assert f"the same {stand} images stand" in told and ensemble["images_that_differ"] == 0
 
 
 # ---------------------------------------------------------------- Python

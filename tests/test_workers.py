@@ -22,6 +22,13 @@ def test_a_module_that_makes_something_once_is_kept_together():
     assert workload(stages[0], others[0], stages[1], others[1]) == [stages, [others[0]], [others[1]]]
 
 
+def test_a_profiles_pipeline_is_kept_together():
+    module = "tests/pipeline/test_report_stages.py"
+    demo = [f"{module}::test_one[demo]", f"{module}::test_other[demo-amoc]"]
+    others = [f"{module}::test_one[small]", f"{module}::test_plain", f"{ONE_BY_ONE}::test_one[demo]"]
+    assert workload(demo[0], others[0], demo[1], *others[1:]) == [demo, *([other] for other in others)]
+
+
 def test_it_is_found_by_its_fixture():
     together = [module for module in MODULES if makes_something_once(module)]
     assert 10 < len(together) < len(MODULES) / 2

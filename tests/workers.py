@@ -1,4 +1,5 @@
-"""Which tests pytest -n keeps together: those of a module that makes something once for all of them.
+"""Which tests pytest -n keeps together: those of a module that makes something once for all of them, and those of one
+profile's pipeline.
 
 Each worker with one of its tests would make it, and a fixture that runs every stage takes longer than most modules.
 All other tests go one by one to whichever worker is free. The modules come first, so that none is left for the end.
@@ -6,12 +7,16 @@ All other tests go one by one to whichever worker is free. The modules come firs
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
+from amoc.params import PROFILES
+
 ROOT = Path(__file__).resolve().parents[1]
+PROFILE = re.compile(rf"\[({'|'.join(PROFILES)})\b")  # in a test's name
 
 
 @cache
@@ -24,5 +29,9 @@ class Together(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         """The name of what is sent as a whole."""
-        module = nodeid.partition("::")[0]
-        return module if makes_something_once(module) else nodeid
+        module, _, test = nodeid.partition("::")
+        if makes_something_once(module):
+            return module
+        if module.startswith("tests/pipeline/") and (profile := PROFILE.search(test)):  # the fixture `graph` of it
+            return f"tests/pipeline/{profile[0]}"
+        return nodeid

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from amoc.engine.clock import STAGES_AT_ONCE
+from amoc.engine.progress import say
 from amoc.refusal import Refusal
 from amoc.settings import Engine, Precision
 
@@ -22,7 +23,7 @@ def device(engine: Engine) -> torch.device:
     """The device that `engine.device` asks for ("auto": a GPU where there is one), with PyTorch set up for it.
 
     Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32),
-    and on a GPU cuDNN's search for the fastest convolutions.
+    and on a GPU cuDNN's search for the fastest convolutions. Says so where `engine.precision` is slow there.
 
     Raises:
         Refusal: "cuda" is asked for and there is none.
@@ -36,7 +37,22 @@ def device(engine: Engine) -> torch.device:
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False  # PyTorch's default is True: convolutions with 10 bits of mantissa
     torch.backends.cudnn.benchmark = chosen.type == "cuda"
+    if engine.precision == "bfloat16" and fastest(chosen) == "float32":
+        kind = "GPU" if chosen.type == "cuda" else "CPU"
+        say(f"engine.precision is bfloat16, for which this {kind} has no units: it is emulated, slower than float32")
     return chosen
+
+
+def fastest(device: torch.device) -> Precision:
+    """bfloat16 where the hardware multiplies in it; elsewhere it is emulated, and slower than float32.
+
+    PyTorch runs bfloat16 on any CPU, and its public interface does not tell whether that has units for it (AVX-512 BF16
+    or AMX): hence the private names, and float32 where a version has others.
+    """
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return "bfloat16" if any(getattr(torch.cpu, name, bool)() for name in units) else "float32"
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import fill
 
 from amoc.params import DATASETS, Params
 from amoc.reporting import reports, words
@@ -13,7 +12,6 @@ from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 
 NAME = "claims"
-BATCHES = (64, 128, 256, 512)  # of the papers
 REPEATS = (between_seeds.ENCODERS, between_seeds.NETWORKS)
 READS = tuple(dict.fromkeys((*(q.table for claim in CLAIMS for q in claim.reads), *REPEATS)))  # names of reports
 
@@ -28,23 +26,10 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
     text = page(
         words.stands_in(params, profile, *DATASETS),
         f"# Claims of the papers: {verdicts.count(judged)}",
-        *sizes(params, profile),
+        *words.sizes(params, profile),
         verdicts.beyond_seeds(judged),
         verdicts.markdown(judged, "Claim"),
     )
     return Report(
         NAME, profile, text, verdicts.csv(judged), {**verdicts.metrics(judged), "claims": verdicts.counts(judged)}
     )
-
-
-def sizes(params: Params, profile: str) -> tuple[str, ...]:
-    """What the papers' batch sizes and epochs, which claims are stated in, are in a profile where they are others."""
-    scale, papers = params.scale(profile), params.scale("paper")
-    if scale == papers:
-        return ()
-    batches = ", ".join(f"{size} are {round(size * scale.batch_size)}" for size in BATCHES)
-    told = (
-        f"Batches and epochs are called as in the papers: of batches {batches} here, of epochs {papers.short} are "
-        f"{scale.short} and {papers.long} are {scale.long}."
-    )
-    return (fill(told, 120) + "\n",)

@@ -94,7 +94,11 @@ class Listing:
         repeated = any(row.key.endswith(MEAN) for row in table.rows)
         reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(self, profile) else "")
         judged = narrow(CLAIMS, {self.name})
-        checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {self.name: numbers}), "Claim"))
+        checks = (
+            "## What this table alone can check",
+            *words.sizes(params, profile),
+            verdicts.markdown(judge(judged, {self.name: numbers}), "Claim"),
+        )
         text = page(
             words.stands_in(params, profile, self.dataset, networks=()),
             f"# {self.title}",

@@ -285,7 +285,7 @@ def can_show(found: Mapping[str, Seeds], judged: Mapping[str, Mapping[str, Judge
         "each. Seeds do not vary the images.",
         f"{len(made)} verdicts were made, and {beyond} of them {'is' if beyond == 1 else 'are'} higher or lower; "
         f"{LEVEL * len(made):.1f} would be by seeds alone. All rows are compared with the same seeds of AMOC: were "
-        "those lucky ones, all differences would be too low together.",
+        "those lucky ones, all differences would be too low together. The report figure3 has more seeds of AMOC.",
     )
     return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
 

@@ -62,6 +62,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         *(() if alike else (DIFFERENT,)),
         *((THEIRS,) if profile == "paper" else ()),
         "## What this table alone can check",
+        *words.sizes(params, profile),
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
     return Report(NAME, profile, text, to_csv(table), {row: _numbers(columns) for row, columns in numbers.items()})

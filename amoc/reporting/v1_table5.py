@@ -60,6 +60,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         to_markdown(table),
         READING + ACLS.format(_batches(params, profile)) + (COMPARING if profile == "paper" else ""),
         "## What this table alone can check",
+        *words.sizes(params, profile),
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
     return Report(NAME, profile, text, to_csv(table), numbers)

@@ -37,6 +37,7 @@ EVIDENCE = {  # by the source of the images: what a report's numbers are good fo
     "digits": "It shows that the pipeline works; neither numbers nor orderings are evidence.",
     "cifar": "Read orderings, not numbers.",
 }
+BATCHES = (64, 128, 256, 512)  # of the papers
 _WIDTH = 120  # of running text
 
 
@@ -144,3 +145,16 @@ def _epochs(params: Params, profile: str, networks: Iterable[tuple[str, str]]) -
     """'20-30': fewest to most of networks, each with its data set."""
     epochs = {params.classifying(profile, dataset, name).recipe.epochs for dataset, name in networks}
     return "-".join(map(str, sorted({min(epochs), max(epochs)})))
+
+
+def sizes(params: Params, profile: str) -> tuple[str, ...]:
+    """What the papers' batch sizes and epochs, which claims are stated in, are in a profile where they are others."""
+    scale, papers = params.scale(profile), params.scale("paper")
+    if scale == papers:
+        return ()
+    batches = ", ".join(f"{size} are {round(size * scale.batch_size)}" for size in BATCHES)
+    told = (
+        f"Claims call batches and epochs as the papers do: of batches {batches} here, of epochs {papers.short} are "
+        f"{scale.short} and {papers.long} are {scale.long}."
+    )
+    return (fill(told, _WIDTH) + "\n",)

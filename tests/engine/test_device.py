@@ -9,7 +9,7 @@ import torch
 import torch._dynamo
 
 from amoc.engine.clock import STAGES_AT_ONCE
-from amoc.engine.device import autocast, captures, compile_in_place, describe, device
+from amoc.engine.device import autocast, captures, compile_in_place, describe, device, fastest
 from amoc.refusal import Refusal
 from amoc.settings import Engine
 
@@ -52,6 +52,40 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Refusal, match=r"engine\.device is cuda, but .* set it to auto or cpu"):
         device(engine(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("avx512", "amx", "expected"),
+    [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")],
+)
+def test_a_cpu_is_fastest_in_bfloat16_if_it_has_units_for_it(monkeypatch, avx512, amx, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert fastest(torch.device("cpu")) == expected
+
+
+def test_a_pytorch_that_does_not_tell_gets_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert fastest(torch.device("cpu")) == "float32"
+
+
+@pytest.mark.parametrize(("there", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_is_fastest_in_bfloat16_if_it_has_units_for_it(monkeypatch, there, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: there)
+    assert fastest(torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize(
+    ("precision", "units", "said"), [("bfloat16", False, True), ("bfloat16", True, False), ("float32", False, False)]
+)
+def test_it_says_where_a_precision_is_emulated(monkeypatch, capsys, precision, units, said):
+    """And goes on in it: results are of the precision that the settings say."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: units)
+    device(engine(precision=precision))
+    assert ("engine.precision is bfloat16, for which this CPU has no units" in capsys.readouterr().out) == said
 
 
 def test_threads_and_a_float32_that_is_one():

@@ -75,6 +75,16 @@ def test_the_page_does_not_scroll_to_the_side(shown):
     assert window.run("return document.documentElement.clientWidth") >= width - 20  # but for a scroll bar
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kept", sorted((ROOT / "reports" / "index").glob("*/index.html")), ids=lambda p: p.parent.name)
+def test_the_pages_that_are_committed_fit_too(window, kept, width):
+    window.open(kept, width, "light")
+    assert [address for address in window.requests() if not address.startswith("data:")] == [kept.as_uri()]
+    assert window.complaints() == []
+    assert window.run("return document.documentElement.scrollWidth") <= width
+    assert window.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+
+
 def test_a_wide_table_scrolls_in_its_box(shown):
     window, width, _ = shown
     boxes = window.run("return [...document.querySelectorAll('#peers .box')].map(b => [b.clientWidth, b.scrollWidth])")

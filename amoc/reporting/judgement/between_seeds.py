@@ -19,10 +19,10 @@ ENCODERS, NETWORKS = "figure3", "table5_seed2"  # the reports with the repeats
 LINEAR = ("table3", "table8", "figure6", "figure7")  # tables of encoders under the linear protocols
 READING = """\
 Seeds: by how much seeds alone would move the margin of this one check in one of twenty cases (Student's t, of a range
-Tukey's); a part shows the closest of its checks, or the one that fails most. That is known of encoders under the linear
-protocols from Figure 3, of networks from the second seed of Table 5 (Standard left out, which has nothing to lose), and
-taken for the same in all runs of a method. **Bold** where all checks hold by more than that, or one fails by more; of
-the others seeds may have made the verdict. Seeds do not vary the images.
+Tukey's); a part shows the closest of its checks, or the one that fails most, by more than that if any does. That is
+known of encoders under the linear protocols from Figure 3, of networks from the second seed of Table 5 (Standard left
+out, which has nothing to lose), and taken for the same in all runs of a method. **Bold** where all checks hold by more
+than that, or one fails by more; of the others seeds may have made the verdict. Seeds do not vary the images.
 """
 
 

@@ -58,7 +58,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured.
+    """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured. Where some
+    fail by more than seeds alone would do, it is the smallest of those.
 
     limit: how far seeds alone would move that margin; None if nothing like it was repeated.
     beyond: whether the verdict is beyond what seeds alone would do: of a part that holds, each check holds by more than
@@ -78,9 +79,9 @@ class PartVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`margin` is the smallest of the parts that decide: of those that fail, else of all that are not better than
-    claimed; among them of those in `unit`, points if any is. None if not measured. `limit` is of the same part;
-    `beyond` is of all parts where the claim holds, else of any that fails."""
+    """`margin` is the smallest of the parts that decide: of those that fail, beyond seeds if any does so, else of all
+    that are not better than claimed; among them of those in `unit`, points if any is. None if not measured. `limit` is
+    of the same part; `beyond` is of all parts where the claim holds, else of any that fails."""
 
     claim: Claim
     verdict: Answer
@@ -119,6 +120,8 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
     else:
         verdict = "not measured" if "not measured" in answers else "holds"
     deciding = [part for part in parts if part.verdict == verdict]
+    if verdict == "does not hold":
+        deciding = [part for part in deciding if part.beyond] or deciding
     units = [part.part.unit for part in deciding]
     unit = "points" if "points" in units or not units else units[0]
     measured = [part for part in deciding if part.margin is not None and part.part.unit == unit]
@@ -166,15 +169,15 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
         return PartVerdict(part, "not measured", None, f"not to be judged on {_said(short[0], numbers)}")
     if missing and (holds or part.conceded or len(enough) < len(part.enough)):
         return PartVerdict(part, "not measured", None, _missing(missing), missing)
-    closest = min(margins, key=margins.__getitem__)
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
-    how = "fails most at" if verdict == "does not hold" else "closest is"
-    detail = f"{how} {closest.name}: {_said(closest, numbers)}"
     limits = {check: _limit(check, metrics) for check in margins}
     sure = {check for check, limit in limits.items() if limit is not None and abs(margins[check]) > limit}
-    beyond = sure == margins.keys() if holds else any(not _met(check, margins[check]) for check in sure)
-    doubtful = _doubtful(part, metrics)
-    return PartVerdict(part, verdict, margins[closest], detail, (), limits[closest], beyond, doubtful)
+    fails = {check for check in sure if not _met(check, margins[check])}
+    shown = min(fails or margins, key=margins.__getitem__)
+    beyond = sure == margins.keys() if holds else bool(fails)
+    how = "closest is" if verdict != "does not hold" else "fails beyond seeds at" if fails else "fails most at"
+    detail = f"{how} {shown.name}: {_said(shown, numbers)}"
+    return PartVerdict(part, verdict, margins[shown], detail, (), limits[shown], beyond, _doubtful(part, metrics))
 
 
 def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) -> dict[Check, float]:

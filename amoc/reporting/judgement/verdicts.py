@@ -62,12 +62,13 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def beyond_seeds(verdicts: Sequence[Verdict]) -> str:
-    """'Of 20 parts it is known how far seeds ...; 9 have a verdict beyond that.'; nothing if it is known of none."""
+    """'Of 20 parts it is known how far seeds ...; 9 have a verdict beyond that, in bold.'; nothing if of none."""
     known = [part for verdict in verdicts for part in verdict.parts if part.limit is not None]
     if not known:
         return ""
     beyond, parts = sum(part.beyond for part in known), f"{len(known)} part{'s' * (len(known) != 1)}"
-    return f"Of {parts} it is known how far seeds alone would move the margin; {beyond} have a verdict beyond that.\n"
+    known_of = f"Of {parts} it is known how far seeds alone would move the margin"
+    return f"{known_of}; {beyond} have a verdict beyond that, in bold.\n"
 
 
 def label(verdict: Verdict) -> str:

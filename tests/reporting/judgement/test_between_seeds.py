@@ -146,6 +146,20 @@ def test_a_part_of_several_checks_is_beyond_seeds_by_all_or_by_one_that_fails(fi
     assert (f"**{margin}**" if bold else f" {margin} |") in markdown([verdict], "Claim")
 
 
+def test_what_fails_by_more_than_seeds_do_is_shown_before_what_fails_by_more_points():
+    """Of a part's checks, and of a claim's parts: else a bold margin could stand beside a wider limit."""
+    one, other = (Part(name, above("table3", "amoc", ["acl"], (name,))) for name in ("stdev_clean", "adev_clean"))
+    table = {"amoc": {"stdev_clean": 45.0, "adev_clean": 30.0}, "acl": {"stdev_clean": 60.0, "adev_clean": 60.0}}
+    wide = {row: own | {"adev_clean_std": 10 * own["stdev_clean_std"]} for row, own in FIGURE3.items()}
+    both = Part("both", one.checks + other.checks)
+    (verdict,) = judged(0.0, both, table3=table, figure3=wide)
+    assert (verdict.margin, verdict.limit, verdict.beyond) == (-15.0, LIMIT, True)
+    assert verdict.parts[0].detail.startswith("fails beyond seeds at amoc over acl, stdev_clean")
+    (verdict,) = judged(0.0, one, other, table3=table, figure3=wide)
+    assert (verdict.margin, verdict.limit, verdict.beyond) == (-15.0, LIMIT, True)
+    assert [part.margin for part in verdict.parts] == [-15.0, -30.0]
+
+
 def test_without_repeats_there_is_no_such_column():
     text = markdown(judged(75.0), "Claim")
     assert "Seeds" not in text and "| +15.00 |" in text and beyond_seeds(judged(75.0)) == ""
