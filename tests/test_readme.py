@@ -356,6 +356,18 @@ def test_verdicts_shown_are_the_recorded_ones() -> None:
     assert len(shown) == len(CLAIMS)
 
 
+def test_the_first_lines_count_the_verdicts() -> None:
+    first = " ".join(README.split("```sh")[0].split())
+
+    def count(profile: str, answer: str) -> int:
+        return sum(said.startswith(answer) for said in verdicts(profile).values())
+
+    assert f"Of the papers' {len(CLAIMS)} claims {count('demo', 'holds')} hold in `demo`" in first
+    fail, unknown = count("small", "does not hold"), count("small", "not measured")
+    assert f"in `small` none does, {fail} do not and {unknown} are not measured" in first
+    assert count("small", "holds") == 0
+
+
 def measured(benchmark: str) -> list[dict[str, Any]]:
     """The last lines of a benchmark's runs that are kept."""
     path = ROOT / "benchmarks" / "measured" / f"{benchmark}.jsonl"
@@ -371,6 +383,14 @@ def test_speeds_shown_are_the_measured_ones() -> None:
     share, memory = (next(row for name, row in shown.items() if name.startswith(it)) for it in ("share", "peak"))
     assert share[:2] == [f"{one['fraction_of_peak']:.2f}" for one in (half, single)]
     assert memory[:2] == [f"{one['peak_memory_bytes'] / 2**20:,.0f}" for one in (half, single)]
+
+
+def test_the_time_of_the_cheapest_way_is_the_measured_one() -> None:
+    (one,) = measured("cheaper")
+    told = " ".join(README.split("\n## Real images without a GPU\n")[1].split("\n## ")[0].split())
+    free, whole = one["runs"]["amoc_free"], one["runs"]["amoc"]
+    assert f"{free['passes'] / whole['passes']:.0%} of the passes".replace("%", " %") in told
+    assert f"an epoch of it takes {free['ratio']:.2f} of AMOC's time" in told
 
 
 def test_costs_of_attacks_shown_are_the_measured_ones() -> None:
