@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from textwrap import fill
 
 from amoc.params import Params
 from amoc.reporting import networks, words
@@ -92,7 +91,7 @@ class Comparison:
                 if doubt:
                     numbers[line.key][DOUBTFUL] = 1
                     told = f"Of {label(params, profile, line, found[line.key])}: {doubt}."
-                    doubts.append(fill(told, 120) + "\n")
+                    doubts.append(words.paragraphs(told))
         judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
         text = page(
             words.stands_in(params, profile, DATASET, networks=[line.name for line in self.lines]),

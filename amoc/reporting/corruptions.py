@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from textwrap import fill
 from typing import Annotated, Literal
 
 import numpy as np
@@ -30,7 +29,6 @@ from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_
 NAME = "corruptions"
 MODEL = Compared("standard", "standard", "standard")
 HEAD = "last"
-_WIDTH = 120  # of running text
 PUBLISHED = {  # why a severity may leave an image nearer than the one before
     "glass blur": "trades blur for rounds",
     "elastic transform": "moves the whole image less",
@@ -174,7 +172,7 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
             + _because("The published constants have it so", published, still)
             + _because("These images are grey and of 8x8", own, still)
         )
-    return "\n\n".join(fill(each, _WIDTH) for each in sentences) + "\n" if sentences else "Nothing is measured yet.\n"
+    return words.paragraphs(*sentences) if sentences else "Nothing is measured yet.\n"
 
 
 def _because(why: str, reasons: Mapping[str, str], names: Sequence[str]) -> str:

@@ -52,6 +52,11 @@ class Line:
     repeats: tuple[str, ...] = ()  # the same with other seeds
     row: str = ""  # its key, where that is not the run's
 
+    @classmethod
+    def twice(cls, run: str) -> Line:
+        """With the repeat that is named after its second seed."""
+        return cls(run, (f"{run}_seed2",))
+
     @property
     def key(self) -> str:
         """Of the row, in the published table and in metrics.json."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from textwrap import fill
 
 from amoc.params import Params
 from amoc.pretraining.passes import passes
@@ -21,7 +20,6 @@ from amoc.settings import AMOCPretraining, CheaperAMOCPretraining
 
 NAME = "fast"
 WINNER = "amoc_fast"  # the run of params.yaml that has the settings of the way that wins
-_WIDTH = 120  # of running text
 ROBUST = ("stdev_pgd20", "adev_pgd20")
 MARGIN = 1.0  # points of either robust measure that a way may lose, in the mean over the seeds
 ONE_STEP = "linf_one_step"  # the attack, of the suite `single`
@@ -67,14 +65,10 @@ def how(settings: AMOCPretraining) -> str:
     return ", ".join(ways)
 
 
-def _line(run: str) -> Line:
-    return Line(run, (f"{run}_seed2",))
-
-
 STUDY = Study(
     NAME,
     "Cheaper attacks in AMOC's pre-training",
-    tuple(map(_line, ("amoc", "amoc_pgd2", "amoc_fgsm", "amoc_warm", "amoc_half", "amoc_free", "moco"))),
+    tuple(map(Line.twice, ("amoc", "amoc_pgd2", "amoc_fgsm", "amoc_warm", "amoc_half", "amoc_free", "moco"))),
     call,
 )
 # of amoc itself, whose attack is Table 5's, there is the other seed
@@ -172,7 +166,7 @@ def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
         sentence = f"The cheapest way that {rule} is {named}: {lost}."
     lacking = f"Without two seeds that ended well: {', '.join(call(params, profile, key) for key in left)}."
     sentences = (sentence, noise(found), *((lacking,) if left else ()), _fast(params, profile, best))
-    return "\n\n".join(fill(each, _WIDTH) for each in sentences) + "\n"
+    return words.paragraphs(*sentences)
 
 
 def noise(found: Mapping[str, Seeds]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from textwrap import fill
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -25,7 +24,6 @@ from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_
 NAME = "figure2"
 DATASET = "cifar10"
 RUNS = ("acl", "acl_long", "amoc", "amoc_long")  # a panel each, in the journal's order
-_WIDTH = 120  # of running text
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -156,7 +154,7 @@ def told(one: Embedded) -> str:
         "In such a plane, near means alike; distances between groups, their sizes and places mean nothing, and another "
         "seed or perplexity gives another plane. What is claimed is judged by the numbers alone, each of one encoder.",
     )
-    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
+    return words.paragraphs(*sentences)
 
 
 def _name(params: Params, profile: str, run: str, one: Embedded | None) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from textwrap import fill
 
 from amoc.params import Params
 from amoc.reporting import encoders, study, words
@@ -25,7 +24,6 @@ from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_
 NAME = "figure3"
 DATASET = "cifar10"
 METHODS = ("moco", "acl", "amoc")  # runs, and how their methods look in figures
-_WIDTH = 120  # of running text
 
 COLUMNS = (
     Column("n", "n", "seeds that both methods have", digits=0),
@@ -138,7 +136,7 @@ def can_show(tests: Sequence[Tested]) -> str:
         "Seeds vary the weights, views, attacks and order of images, not the images themselves: a small p speaks of "
         "other seeds, not of other data."
     )
-    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
+    return words.paragraphs(*sentences)
 
 
 def _name(params: Params, profile: str, line: Line, by_seed: Mapping[int, Record]) -> str:

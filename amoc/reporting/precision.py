@@ -28,7 +28,7 @@ def call(params: Params, profile: str, run: str) -> str:
 STUDY = Study(
     NAME,
     "Precision and compilation",
-    (Line("amoc_float32", ("amoc_float32_seed2",)), Line("amoc", ("amoc_seed2",))),
+    (Line.twice("amoc_float32"), Line.twice("amoc")),
     call,
 )
 STEP = (

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev, variance
-from textwrap import fill
 
 from amoc.params import Params
 from amoc.refusal import Refusal
@@ -81,7 +80,7 @@ def machines(profile: str, found: Mapping[str, Seeds], results: Path) -> tuple[s
     if len(runs) < 2:
         return ()
     told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
-    return (fill(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}", 120) + "\n",)
+    return (words.paragraphs(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
 
 
 def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:

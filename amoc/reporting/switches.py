@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from textwrap import fill
 from typing import Any, Literal
 
 from amoc.params import Params
@@ -25,7 +24,6 @@ NAME = "switches"
 OFFICIAL = "amoc_official"  # the run that is as the official code in all of them
 BASELINE = "amoc"
 LEVEL = 0.05  # of a verdict by itself
-_WIDTH = 120  # of running text
 
 Verdict = Literal["within", "higher", "lower"]
 
@@ -91,14 +89,10 @@ def call(params: Params, profile: str, run: str) -> str:
     return differing or words.encoder(params.pretraining(profile, DATASET, run).plain())
 
 
-def _line(run: str) -> Line:
-    return Line(run, (f"{run}_seed2",))
-
-
 STUDY = Study(
     NAME,
     "Switches: how far from the official code, and why",
-    tuple(_line(run) for run in (BASELINE, *(choice.run for choice in CHOICES), OFFICIAL)),
+    tuple(map(Line.twice, (BASELINE, *(choice.run for choice in CHOICES), OFFICIAL))),
     call,
 )
 
@@ -164,7 +158,7 @@ def choices(params: Params, profile: str) -> Table:
 
 def _alike(runs: list[str]) -> str:
     named = ", ".join(f"`{run}`" for run in runs)
-    return fill(f"Left out below, because in this profile AMOC itself has these settings: {named}.", _WIDTH) + "\n"
+    return words.paragraphs(f"Left out below, because in this profile AMOC itself has these settings: {named}.")
 
 
 def _said(setting: str, value: Any) -> str:
@@ -259,7 +253,7 @@ def distance(official: Mapping[str, Judged | None] | None) -> str:
         if beyond
         else "in no measure beyond what seeds alone would do, which does not show that there is no difference"
     )
-    return fill(f"The official code's choices all together, minus ours, in points: {told}; {verdict}.", _WIDTH) + "\n"
+    return words.paragraphs(f"The official code's choices all together, minus ours, in points: {told}; {verdict}.")
 
 
 def can_show(found: Mapping[str, Seeds], judged: Mapping[str, Mapping[str, Judged | None]]) -> str:
@@ -287,7 +281,7 @@ def can_show(found: Mapping[str, Seeds], judged: Mapping[str, Mapping[str, Judge
         f"{LEVEL * len(made):.1f} would be by seeds alone. All rows are compared with the same seeds of AMOC: were "
         "those lucky ones, all differences would be too low together. The report figure3 has more seeds of AMOC.",
     )
-    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
+    return words.paragraphs(*sentences)
 
 
 def _numbers(

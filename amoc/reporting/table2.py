@@ -75,9 +75,10 @@ def _training(params: Params, profile: str, configured: Configured) -> list[Row]
     stopping = params.early_stopping(profile)
     held_out = TrainingAttack(steps=stopping.steps, relative_step=stopping.relative_step, random_start=True)
     linf = params.epsilon(profile).linf
-    pretrained = _grouped({name: (run.attack, run.epsilon, _cheaper(run)) for name, run in runs.items() if run.attacks})
-    trained = _grouped({name: (recipe.attack, recipe.epsilon, "") for name, recipe in recipes.items() if recipe.attack})
-    stopped = _grouped({"": (held_out, linf, "")})
+    pretrained = _grouped({name: (run.attack, run.epsilon, _how(run)) for name, run in runs.items() if run.attacks})
+    attacking = {name: recipe for name, recipe in recipes.items() if recipe.attack}
+    trained = _grouped({name: (one.attack, one.epsilon, _start(one.attack)) for name, one in attacking.items()})
+    stopped = _grouped({"": (held_out, linf, _start(held_out))})
     return [
         *_rows("pretraining", "pre-training", pretrained, "training", partial(_runs, alone=len(pretrained) == 1)),
         *_rows("classifying", "training with labels", trained, "training", _recipes),
@@ -89,12 +90,17 @@ def _chosen(known: Iterable[str], names: tuple[str, ...] | None) -> list[str]:
     return [name for name in known if names is None or name in names]
 
 
-def _cheaper(run: Pretraining) -> str:
-    """In which other ways than by its steps the attack of a run is cheaper."""
+def _start(attack: TrainingAttack) -> str:
+    return START if attack.random_start else NO_START
+
+
+def _how(run: Pretraining) -> str:
+    """Where the attack of a run starts, and in which other ways than by its steps it is cheaper."""
     if not isinstance(run, CheaperAMOCPretraining):
-        return ""
+        return _start(run.attack)
     ways = {
         "starts from the last epoch's perturbation": run.start == "last",
+        _start(run.attack): run.start == "random",
         f"of {run.share:.0%} of each batch": run.share < 1,
         f"{run.replays} updates with each batch, each a step": run.replays > 1,
     }
@@ -107,7 +113,7 @@ class _Group:
 
     attack: TrainingAttack
     epsilon: float
-    cheaper: str
+    how: str
     users: tuple[str, ...]
 
 
@@ -144,7 +150,7 @@ def _rows(
             "iterations": Cell(attack.steps),
             "step": _step(attack.relative_step),
             "images": Cell(images),
-            "other": Cell(group.cheaper or (START if attack.random_start else NO_START)),
+            "other": Cell(group.how),
         }
         rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=(told,) if told else ()))
     return rows

@@ -157,4 +157,9 @@ def sizes(params: Params, profile: str) -> tuple[str, ...]:
         f"Claims call batches and epochs as the papers do: of batches {batches} here, of epochs {papers.short} are "
         f"{scale.short} and {papers.long} are {scale.long}."
     )
-    return (fill(told, _WIDTH) + "\n",)
+    return (paragraphs(told),)
+
+
+def paragraphs(*sentences: str) -> str:
+    """Running text of a page, each on lines of its own."""
+    return "\n\n".join(fill(sentence, _WIDTH) for sentence in sentences) + "\n"
