@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from amoc.params import Params
@@ -93,23 +94,36 @@ def test_loss_and_gradients_are_ours(
         assert_close(other[name], gradient, tolerance, name)
 
 
+def in_full_width() -> Pretraining:
+    paper = Params.load(Path(__file__).parents[2] / "params.yaml").pretraining("paper", "cifar10", "amoc")
+    return paper.model_copy(update={"batch_size": 16})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
-def test_loss_and_gradients_are_ours_in_full_width(
-    generator: torch.Generator, dtype: torch.dtype, tolerance: float
+def test_loss_and_gradients_are_ours_in_full_width(generator: torch.Generator) -> None:
+    own, other = gradients(in_full_width(), generator, torch.float64, 1e-10)
+    for name, gradient in own.items():
+        assert_close(other[name], gradient, 1e-10, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kink", [False, True])
+def test_loss_and_gradients_are_ours_in_full_width_and_float32(
+    generator: torch.Generator, monkeypatch: pytest.MonkeyPatch, kink: bool
 ) -> None:
-    """Gradients entry by entry in float64; in float32 as a whole.
+    """Entry by entry, with an activation that has no kink; with ReLU as a whole.
 
     Of a million activations a few are so close to 0 that float32 rounds them to one side here and to the other there,
-    and a ReLU makes all the difference of that to single entries.
+    and a ReLU makes all the difference of that to single entries: the reference differs as much from itself in float64.
     """
-    paper = Params.load(Path(__file__).parents[2] / "params.yaml").pretraining("paper", "cifar10", "amoc")
-    own, other = gradients(paper.model_copy(update={"batch_size": 16}), generator, dtype, tolerance)
-    if dtype == torch.float64:
+    if not kink:  # nn.ReLU, which is ours, calls it too
+        monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.softplus(x, beta=4))
+    own, other = gradients(in_full_width(), generator, torch.float32, 1e-4)
+    if not kink:
         for name, gradient in own.items():
-            assert_close(other[name], gradient, tolerance, name)
+            assert_close(other[name], gradient, 1e-4, name)
     one, another = (torch.cat([side[name].flatten() for name in own]) for side in (own, other))
-    assert (one - another).norm() < 1e-2 * one.norm()
+    assert (one - another).norm() < (5e-3 if kink else 1e-5) * one.norm()
 
 
 def test_perturbation_is_ours(small: Small, generator: torch.Generator) -> None:
