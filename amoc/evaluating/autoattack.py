@@ -13,7 +13,7 @@ from pyautoattack.autopgd_base import APGDAttack
 from pyautoattack.checks import check_square_sr
 from torch import Tensor, nn
 
-from amoc.evaluating.reduced import Reduced
+from amoc.evaluating.reduced import NEAR, Reduced
 from amoc.evaluating.sparing import AllSettled, Sparing
 from amoc.settings import AutoAttack
 
@@ -45,16 +45,19 @@ def search(
     """
     if classes < 4:
         raise ValueError(f"AutoAttack's targeted loss needs four classes, the model has {classes}")
-    if settings.search_precision == "bfloat16":
-        model = Reduced(model)
+    rounding = settings.search_precision == "bfloat16"
+    network = Reduced(model) if rounding else model
     images = images.contiguous()  # pyautoattack takes views that channels-last memory does not have
     logger, said = _listener()
     with _contained(images.device):
         adversary = Adversary(
-            model, norm=NORMS[settings.norm], eps=settings.epsilon, seed=seed, version="standard", device=images.device
-        )
+            network, norm=NORMS[settings.norm], eps=settings.epsilon, seed=seed, version="standard",
+            device=images.device,
+        )  # fmt: skip
         adversary.attacks_to_run = [member]
         adversary.square.n_queries = settings.square_queries
+        if rounding:  # Square asks thousands of times about each image, and most are as close to a class as they were
+            adversary.square.predict = Reduced(model, NEAR)
         targets = min(9, classes - 1)
         adversary.apgd_targeted.n_target_classes = adversary.fab.n_target_classes = targets
         adversary.logger = adversary.apgd.logger = adversary.apgd_targeted.logger = logger

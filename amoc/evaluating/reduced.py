@@ -8,6 +8,7 @@ from torch import Tensor, nn
 # of the largest logit: two classes nearer to each other than this are told apart in float32. bfloat16 has 8 bits; what
 # a trained ResNet-18 made of its rounding was 0.004 of the largest logit in the mean and 0.022 at most, for each of two
 CLOSE = 0.05
+NEAR = 0.02  # for a search that goes on if it is now and then told the wrong one
 
 
 class Reduced(nn.Module):
@@ -18,11 +19,14 @@ class Reduced(nn.Module):
 
     Args:
         model: images (B, 3, H, W) -> logits (B, classes) in float32, in eval mode.
+        close: images whose two largest logits differ by less are between two classes; a part of the largest logit, by
+            default CLOSE.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, close: float | None = None) -> None:
         super().__init__()
         self.model = model
+        self.close = CLOSE if close is None else close
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -31,6 +35,6 @@ class Reduced(nn.Module):
         if logits.requires_grad:
             return logits
         first, second = logits.topk(2, dim=1).values.unbind(dim=1)
-        told = first - second > CLOSE * logits.abs().amax(dim=1)  # false for NaN
+        told = first - second > self.close * logits.abs().amax(dim=1)  # false for NaN
         again = (~told).nonzero().squeeze(1)
         return logits.index_copy(0, again, self.model(images[again])) if len(again) else logits

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amoc.engine.generators import generator
 from amoc.evaluating import autoattack
-from amoc.evaluating.reduced import CLOSE, Reduced
+from amoc.evaluating.reduced import CLOSE, NEAR, Reduced
 from amoc.evaluating.suite import run_suite
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import fresh_encoder
@@ -47,6 +47,14 @@ def test_only_close_logits_are_asked_about_again():
     model = Fixed([far, far])
     Reduced(model)(numbered(2))
     assert model.asked == [("bfloat16", 2)]
+
+
+def test_how_close_can_be_said():
+    model = Fixed([[4.0, 3.9, 0.0], [4.0, 3.7, 0.0]])
+    Reduced(model, close=NEAR)(numbered(2))
+    Reduced(model, close=0.03)(numbered(2))
+    Reduced(model, close=0.1)(numbered(2))
+    assert model.asked == [("bfloat16", 2), ("bfloat16", 2), ("float32", 1), ("bfloat16", 2), ("float32", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +127,18 @@ def test_what_bfloat16_alone_misclassifies_is_searched_on():
     _, right, _, found = apgd.attack_single_run(images, labels)
     assert right.item() and torch.equal(found, images)
     assert sum(asked) == 11  # the start and each step
+
+
+def test_square_asks_again_about_fewer(classifier, monkeypatch):
+    """Where the other members would ask about an image again, and what it finds in the end is asked about as theirs."""
+    asked = []
+    plain = Reduced.forward
+    monkeypatch.setattr(Reduced, "forward", lambda self, images: asked.append(self.close) or plain(self, images))
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        labels = classifier(images).argmax(dim=1)
+    autoattack.search(attack(search_precision="bfloat16"), "square", classifier, images, labels, classes=5, seed=1)
+    assert asked.count(NEAR) > 60 and asked[-1] == CLOSE
 
 
 def test_what_counts_is_float32(classifier):
