@@ -18,6 +18,7 @@ from amoc.params import Params
 from amoc.pretraining.passes import passes
 from amoc.reporting import fast
 from amoc.settings import Engine, Precision, Pretraining
+from benchmarks.columns import aligned
 from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size, warm_up
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import Workload, random_images
@@ -73,15 +74,9 @@ def table(ways: list[Way]) -> str:
     """For a reader."""
     rows = [("", "passes", "to the first", f"seconds per {EPOCH:,} images (quartiles)", "to the first (quartiles)")]
     for way in ways:
-        s, r = way.seconds, way.ratios
-        rows.append((
-            way.name, f"{way.passes:.4g}", f"{way.passes / ways[0].passes:.2f}",
-            f"{s.median:.4g} ({s.low:.4g} .. {s.high:.4g})", f"{r.median:.2f} ({r.low:.2f} .. {r.high:.2f})",
-        ))  # fmt: skip
-    wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows
-    )
+        share = way.passes / ways[0].passes
+        rows.append((way.name, f"{way.passes:.4g}", f"{share:.2f}", f"{way.seconds}", f"{way.ratios:.2f}"))
+    return aligned(rows)
 
 
 def plain(ways: list[Way], about: dict[str, Any], settings: Pretraining, precision: Precision) -> dict[str, Any]:

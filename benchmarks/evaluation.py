@@ -34,6 +34,7 @@ from amoc.models.encoder import fresh_encoder
 from amoc.models.heads import linear_head
 from amoc.params import Params
 from amoc.settings import Attack, AutoAttack, Classifying, Engine, Precision, ProjectedGradient
+from benchmarks.columns import aligned
 from benchmarks.step import ProfileOption
 from benchmarks.timing import Spread, seconds_per_call, spread
 from stages import command
@@ -182,15 +183,11 @@ def trained(
 
 def table(result: Result) -> str:
     """For a reader."""
-
-    def spoken(measured: Spread) -> str:
-        return f"{measured.median:.4g} ({measured.low:.4g} .. {measured.high:.4g})"
-
     rows = [("", *result.compared)]
     columns = [
         [
             str(len(one.standing[0])), str(getattr(result.attacks[name], "square_queries", "")),
-            spoken(one.plain), spoken(one.ours), spoken(one.ratios),
+            f"{one.plain}", f"{one.ours}", f"{one.ratios}",
             "{1:.2f}, {0:.2f}".format(*one.accuracies()), str(one.differing()),
             "" if one.differing_by_seed() is None else str(one.differing_by_seed()),
         ]
@@ -204,14 +201,12 @@ def table(result: Result) -> str:
     rows += [(title, *cells) for title, cells in zip(titles, zip(*columns, strict=True), strict=True)]
     reduced = any(getattr(attack, "search_precision", "float32") != "float32" for attack in result.attacks.values())
     throughout = "but for the search of our AutoAttack" if reduced else "throughout"
-    wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
     return "\n".join([
         f"{result.model}; {result.clean:.2f} % right without attack",
         "{device}, {threads} CPU threads, PyTorch {torch}".format(**result.about),
         f"medians of {result.blocks} blocks, ours and plain in turn; float32 {throughout}, batches of "
         f"{result.batch_size}",
-        "", *lines, "",
+        "", aligned(rows), "",
     ])  # fmt: skip
 
 

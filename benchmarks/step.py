@@ -21,6 +21,7 @@ from amoc.engine.progress import say
 from amoc.params import PROFILES, Params
 from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
+from benchmarks.columns import aligned
 from benchmarks.operations import MatrixProduct, count
 from benchmarks.reference import Trainer, loader
 from benchmarks.timing import Spread, seconds_per_call, spread
@@ -157,17 +158,14 @@ def table(result: Result) -> str:
     s, plain = result.settings, result.plain()
     batch, theirs = s.batch_size, result.reference.median
 
-    def spoken(measured: Spread) -> str:
-        return f"{measured.median:.4g} ({measured.low:.4g} .. {measured.high:.4g})"
-
     def tera(number: float) -> str:
         return f"{number / 1e12:.4g}"
 
     rows = [
         ("", "AMOC", "reference"),
         ("precision", result.precision, "float32"),
-        ("seconds per step (quartiles)", spoken(result.ours), spoken(result.reference)),
-        *([("  neither compiled nor captured", spoken(result.eager), "")] if result.eager else []),
+        ("seconds per step (quartiles)", f"{result.ours}", f"{result.reference}"),
+        *([("  neither compiled nor captured", f"{result.eager}", "")] if result.eager else []),
         ("  views alone, share of it", f"{plain['augmentation_share']:.1%}", ""),
         ("images per second", f"{plain['images_per_second']:.1f}", f"{batch / theirs:.1f}"),
         (f"seconds per {EPOCH:,} images", f"{plain['epoch_seconds_50k']:.0f}", f"{EPOCH * theirs / batch:.0f}"),
@@ -177,17 +175,15 @@ def table(result: Result) -> str:
         ("  fraction", f"{plain['fraction_of_peak']:.1%}", ""),
         ("peak memory in MiB, alone", f"{result.memory / 2**20:,.0f}", ""),
         ("speed-up", f"{plain['speedup']:.2f}", ""),
-        ("  by neighbouring blocks (quartiles)", spoken(result.ratios), ""),
+        ("  by neighbouring blocks (quartiles)", f"{result.ratios}", ""),
     ]  # fmt: skip
-    wide = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
     return "\n".join([
         f"{s.model.architecture} of width {s.model.width}, batch {batch}, bank {s.bank_length}, PGD-{s.attack.steps}, "
         "views included",
         "{device}, {threads} CPU threads, PyTorch {torch}".format(**result.about),
         f"medians of {result.blocks} blocks of {result.steps} steps each; {result.workers} workers augment for the "
         "reference",
-        "", *lines, "",
+        "", aligned(rows), "",
     ])  # fmt: skip
 
 

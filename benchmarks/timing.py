@@ -17,6 +17,11 @@ class Spread(NamedTuple):
     median: float
     high: float
 
+    def __format__(self, spec: str) -> str:
+        """Median and quartiles, each in a format for numbers, by default .4g."""
+        low, median, high = (format(value, spec or ".4g") for value in self)
+        return f"{median} ({low} .. {high})"
+
 
 def spread(values: Sequence[float]) -> Spread:
     return Spread(*np.quantile(values, (0.25, 0.5, 0.75)).tolist())
