@@ -8,7 +8,7 @@ from torch import Tensor, nn
 # of the largest logit: two classes nearer to each other than this are told apart in float32. bfloat16 has 8 bits; what
 # a trained ResNet-18 made of its rounding was 0.004 of the largest logit in the mean and 0.022 at most, for each of two
 CLOSE = 0.05
-NEAR = 0.02  # for a search that goes on if it is now and then told the wrong one
+NEAR = 0.02  # the same for a search that can bear to be told now and then that a misclassified image is right
 
 
 class Reduced(nn.Module):
@@ -20,7 +20,7 @@ class Reduced(nn.Module):
     Args:
         model: images (B, 3, H, W) -> logits (B, classes) in float32, in eval mode.
         close: images whose two largest logits differ by less are between two classes; a part of the largest logit, by
-            default CLOSE.
+            default CLOSE; with less, the class is now and then another than in float32.
     """
 
     def __init__(self, model: nn.Module, close: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pyautoattack.autopgd_base import APGDAttack
+from pyautoattack.square import SquareAttack
 from torch import Tensor, nn
 
 from amoc.engine.generators import generator
@@ -129,16 +130,35 @@ def test_what_bfloat16_alone_misclassifies_is_searched_on():
     assert sum(asked) == 11  # the start and each step
 
 
-def test_square_asks_again_about_fewer(classifier, monkeypatch):
-    """Where the other members would ask about an image again, and what it finds in the end is asked about as theirs."""
-    asked = []
-    plain = Reduced.forward
-    monkeypatch.setattr(Reduced, "forward", lambda self, images: asked.append(self.close) or plain(self, images))
-    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(4))
-    with torch.no_grad():
-        labels = classifier(images).argmax(dim=1)
-    autoattack.search(attack(search_precision="bfloat16"), "square", classifier, images, labels, classes=5, seed=1)
-    assert asked.count(NEAR) > 60 and asked[-1] == CLOSE
+def test_square_believes_bfloat16_that_an_image_is_right_if_it_is_not_near_another_class():
+    right, near, tied = [1.0, 0.97, 0.0, 0.0], [1.0, 0.99, 0.0, 0.0], [1.001, 1.0, 0.0, 0.0]
+    model = Fixed([right, near, tied])
+    assert NEAR < 0.03 < CLOSE  # all three are asked about again anywhere else
+    square = SquareAttack(Reduced(model), norm="Linf", eps=0.1, seed=1, device="cpu")
+    autoattack.doubt_success(square)
+    margins, losses = square.margin_and_loss(numbered(3), torch.zeros(3, dtype=torch.long))
+    assert model.asked == [("bfloat16", 3), ("float32", 2)]
+    assert margins.tolist() == losses.tolist() == pytest.approx([0.03, 0.01, 0.001], rel=0.1)
+
+    model.asked.clear()
+    square.predict(numbered(3))  # about the images themselves, and about where they end
+    assert model.asked == [("bfloat16", 3), ("float32", 3)]
+
+
+def test_square_does_not_believe_bfloat16_that_an_image_is_misclassified():
+    """However clearly it says so, Square would leave the image alone from then on, and it would count as standing."""
+
+    class Torn(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            first = torch.ones(len(images))
+            second = first + (0.1 if torch.is_autocast_enabled("cpu") else -0.1)
+            return torch.stack([first, second, 0 * first, 0 * first], dim=1)
+
+    square = SquareAttack(Reduced(Torn()), norm="Linf", eps=0.1, n_queries=20, seed=1, device="cpu")
+    autoattack.doubt_success(square)
+    square.init_hyperparam(torch.zeros(2, 3, 8, 8))
+    queries, _ = square.attack_single_run(torch.full((2, 3, 8, 8), 0.5), torch.zeros(2, dtype=torch.long))
+    assert queries.tolist() == [21, 21]
 
 
 def test_what_counts_is_float32(classifier):
