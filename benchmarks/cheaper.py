@@ -19,7 +19,17 @@ from amoc.pretraining.passes import passes
 from amoc.reporting import fast
 from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.columns import aligned
-from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size, warm_up
+from benchmarks.step import (
+    EPOCH,
+    SIZE,
+    STEPS,
+    PrecisionOption,
+    ProfileOption,
+    asked_for,
+    at_batch_size,
+    engine_of,
+    warm_up,
+)
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import Workload, random_images
 from stages import command
@@ -30,7 +40,7 @@ class Way:
     """One of the runs, as it was measured.
 
     Attributes:
-        seconds: of an epoch of EPOCH images; all ways make as many updates in one.
+        seconds: of an epoch of EPOCH images; all ways make as many updates in one, up to a batch.
         ratios: of neighbouring measurements, to the first run's.
         passes: of the encoder per image and update.
     """
@@ -72,7 +82,7 @@ def measure(
 
 def table(ways: list[Way]) -> str:
     """For a reader."""
-    rows = [("", "passes", "to the first", f"seconds per {EPOCH:,} images (quartiles)", "to the first (quartiles)")]
+    rows = [("", "passes", "share", f"seconds per {EPOCH:,} images (quartiles)", "share (quartiles)")]
     for way in ways:
         share = way.passes / ways[0].passes
         rows.append((way.name, f"{way.passes:.4g}", f"{share:.2f}", f"{way.seconds}", f"{way.ratios:.2f}"))
@@ -99,7 +109,7 @@ def main(
 ) -> None:
     """Seconds of an epoch of AMOC and of each cheaper way, beside the passes that they are counted as."""
     params = Params.load()
-    engine = params.engine(profile)
+    engine = engine_of(params, profile)
     chosen = device(engine)
     names = [line.run for line in fast.STUDY.known(params).lines]
     runs = {name: at_batch_size(params.pretraining(profile, "cifar10", name), batch_size, chosen) for name in names}

@@ -44,7 +44,9 @@ ATTACKS = ("linf_pgd20", "linf_autoattack")
 
 @dataclass(frozen=True)
 class Compared:
-    """One attack, by us and by a plain call in turn. Each block has a seed of its own, the same on both sides.
+    """One attack, by us and by a plain call in turn. Each block has a seed of its own, the same number on both sides.
+
+    With it AutoAttack draws the same random numbers on both, PGD others.
 
     Attributes:
         ours, plain: seconds.
@@ -159,7 +161,8 @@ def compare(
             lambda given=given: plainly(their_model, their_images, labels, attack, **given),
         ]
         for times, found, side in zip(seconds, standing, sides, strict=True):
-            times.append(seconds_per_call(lambda found=found, side=side: found.append(side()), 1))
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):  # as ours does by itself
+                times.append(seconds_per_call(lambda found=found, side=side: found.append(side()), 1))
     ratios = [ours / plain for ours, plain in zip(*seconds, strict=True)]
     return Compared(spread(seconds[0]), spread(seconds[1]), spread(ratios), *standing)
 

@@ -23,7 +23,7 @@ from amoc.params import Params
 from amoc.reporting.drawing.figures import COLUMN, LOOKS, render
 from amoc.settings import Engine, Precision, Pretraining
 from benchmarks.alone import WARM_UP, Measured, alone, measure
-from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size
+from benchmarks.step import EPOCH, SIZE, STEPS, PrecisionOption, ProfileOption, asked_for, at_batch_size, engine_of
 from benchmarks.timing import Spread, seconds_per_call, spread
 from benchmarks.workload import Workload, random_images
 from stages import command
@@ -96,11 +96,8 @@ def power(points: Sequence[Point], axis: str) -> tuple[float, float]:
 
 
 def line(point: Point) -> str:
-    seconds = point.measured.seconds
-    return (
-        f"{point.axis:12} {point.value:>8,}  {seconds.median:.4g} s ({seconds.low:.4g} .. {seconds.high:.4g})  "
-        f"{point.measured.peak_memory / 2**20:,.0f} MiB"
-    )
+    seconds, memory = point.measured.seconds, point.measured.peak_memory
+    return f"{point.axis:12} {point.value:>8,}  {seconds} s  {memory / 2**20:,.0f} MiB"
 
 
 def longer_bank(
@@ -201,7 +198,7 @@ def main(
 ) -> None:
     """Time and memory of a step against batch size, bank length, attack steps and number of images."""
     params = Params.load()
-    engine = params.engine(profile)
+    engine = engine_of(params, profile)
     chosen = device(engine)
     settings = at_batch_size(params.pretraining(profile, "cifar10", "amoc"), None, chosen)
     about = "{device}, {threads} CPU threads, PyTorch {torch}".format(**describe(chosen))

@@ -24,7 +24,7 @@ from amoc.engine.device import describe, device
 from amoc.engine.progress import say
 from amoc.params import Params
 from benchmarks.operations import MatrixProduct
-from benchmarks.step import SIZE, PrecisionOption, ProfileOption, asked_for, at_batch_size, warm_up
+from benchmarks.step import SIZE, PrecisionOption, ProfileOption, asked_for, at_batch_size, engine_of, warm_up
 from benchmarks.timing import seconds_per_call
 from benchmarks.workload import Workload, random_images
 from stages import command
@@ -112,7 +112,7 @@ def main(
 ) -> None:
     """Seconds of a step by kind of operation, and the least that they would take."""
     params = Params.load()
-    settings, engine = params.pretraining(profile, "cifar10", "amoc"), params.engine(profile)
+    settings, engine = params.pretraining(profile, "cifar10", "amoc"), engine_of(params, profile)
     chosen = device(engine)
     settings, used = at_batch_size(settings, batch_size, chosen), asked_for(precision, chosen)
     work = Workload(settings, random_images(settings.batch_size, SIZE), chosen, used)

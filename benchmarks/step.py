@@ -74,6 +74,13 @@ class Result:
             "epoch_seconds_50k": EPOCH / images_per_second,
             "augmentation_share": self.views.median / seconds,
             "peak_memory_bytes": self.memory,
+            "blocks": self.blocks,
+            "steps": self.steps,
+            "quartiles": {
+                "step_seconds": [self.ours.low, self.ours.high],
+                "reference_step_seconds": [self.reference.low, self.reference.high],
+                "speedup": [self.ratios.low, self.ratios.high],  # of neighbouring blocks
+            },
         }
 
 
@@ -195,6 +202,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def engine_of(params: Params, profile: str) -> Engine:
+    """The profile's, but for its precision: which one is measured, the device decides, or who asks."""
+    return params.engine(profile).model_copy(update={"precision": "float32"})
+
+
 def asked_for(precision: str, chosen: torch.device) -> Precision:
     return fastest(chosen) if precision == "auto" else precision
 
@@ -218,7 +230,7 @@ def main(
 ) -> None:
     """Seconds, operations and memory of a training step, and how they compare."""
     params = Params.load()
-    settings, engine = params.pretraining(profile, "cifar10", "amoc"), params.engine(profile)
+    settings, engine = params.pretraining(profile, "cifar10", "amoc"), engine_of(params, profile)
     chosen = device(engine)
     settings = at_batch_size(settings, batch_size, chosen)
     if compile != "profile":

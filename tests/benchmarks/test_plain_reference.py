@@ -114,7 +114,8 @@ def test_loss_and_gradients_are_ours_in_full_width_and_float32(
     """Entry by entry, with an activation that has no kink; with ReLU as a whole.
 
     Of a million activations a few are so close to 0 that float32 rounds them to one side here and to the other there,
-    and a ReLU makes all the difference of that to single entries: the reference differs as much from itself in float64.
+    and a ReLU makes all the difference of that to single entries. In a trial the reference in float32 differed from
+    itself in float64 by 1e-4 to 3e-4 of the norm, and in single entries by 5 % of the largest.
     """
     if not kink:  # nn.ReLU, which is ours, calls it too
         monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.softplus(x, beta=4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from amoc.engine import device
 from benchmarks import step
 from benchmarks.step import Result, asked_for, at_batch_size, benchmark, table
 from benchmarks.timing import Spread
@@ -17,7 +19,7 @@ from benchmarks.timing import Spread
 KEYS = [
     "device", "dtype", "step_seconds", "reference_step_seconds", "speedup", "flops_per_step", "achieved_flops",
     "matmul_peak_flops", "fraction_of_peak", "images_per_second", "epoch_seconds_50k", "augmentation_share",
-    "peak_memory_bytes",
+    "peak_memory_bytes", "blocks", "steps", "quartiles",
 ]  # fmt: skip
 
 pytestmark = [
@@ -43,7 +45,8 @@ def test_numbers_follow_from_what_was_measured(result):
         "device": "Some CPU, 2 threads", "dtype": "bfloat16", "step_seconds": 2.0, "reference_step_seconds": 8.0,
         "speedup": 4.0, "flops_per_step": 10**12, "achieved_flops": 5e11, "matmul_peak_flops": 2e12,
         "fraction_of_peak": 0.25, "images_per_second": 50.0, "epoch_seconds_50k": 1000.0,
-        "augmentation_share": 0.06, "peak_memory_bytes": 3 * 2**20,
+        "augmentation_share": 0.06, "peak_memory_bytes": 3 * 2**20, "blocks": 5, "steps": 1,
+        "quartiles": {"step_seconds": [1.5, 2.5], "reference_step_seconds": [7.0, 9.0], "speedup": [3.0, 5.0]},
     }  # fmt: skip
 
 
@@ -67,7 +70,9 @@ def test_a_run_measures_everything(small, engine, precision, capsys):
     plain = measured_by_a_tiny_run(small, engine, precision).plain()
     assert list(plain) == KEYS
     assert plain["dtype"] == precision
-    numbers = [value for key, value in plain.items() if key not in ("device", "dtype")]
+    numbers = [value for value in plain.values() if isinstance(value, int | float)]
+    numbers += itertools.chain.from_iterable(plain["quartiles"].values())
+    assert len(numbers) == len(KEYS) - 3 + 6
     assert all(math.isfinite(number) and number > 0 for number in numbers)
     assert "block 2 of 2" in capsys.readouterr().out
 
@@ -93,6 +98,16 @@ def test_command_ends_with_a_line_of_json(compile, used, result, monkeypatch, ca
     assert (settings.bank_length, settings.attack.steps) == (32768, 5)
     assert asked["engine"].compile == used
     assert asked["precision"] == "float32" and asked["blocks"] == 3 and asked["workers"] >= 1
+
+
+def test_nobody_is_told_of_emulation_where_float32_is_measured(result, monkeypatch, capsys):
+    """On a CPU without bfloat16 units; the profile's engine has that precision."""
+    monkeypatch.setattr(device, "fastest", lambda chosen: "float32")
+    monkeypatch.setattr(step, "fastest", lambda chosen: "float32")
+    asked = []
+    monkeypatch.setattr(step, "benchmark", lambda _, engine, precision, **options: asked.append(precision) or result)
+    step.main(profile="paper", batch_size=None, precision="auto", compile="profile", blocks=1, steps=1, workers=0)
+    assert asked == ["float32"] and "emulated" not in capsys.readouterr().out
 
 
 def test_batch_is_the_papers_on_a_gpu_and_smaller_on_a_cpu(small):

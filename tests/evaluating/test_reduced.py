@@ -1,4 +1,4 @@
-"""Reduced precision in a search: never another class than float32 says."""
+"""Reduced precision in a search: what it is told of classes, and what it is not."""
 
 from __future__ import annotations
 
