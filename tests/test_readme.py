@@ -71,7 +71,7 @@ def settings() -> dict[str, Any]:
 
 def table(heading: str) -> list[list[str]]:
     """The rows of the table in a section of the README, its headings first."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    (section,) = (part for part in re.split("\n##+ ", README) if part.startswith(f"{heading}\n"))
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     rows = [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
     assert len({len(row) for row in rows[1:]}) == 1
@@ -397,12 +397,20 @@ def test_costs_of_attacks_shown_are_the_measured_ones() -> None:
     (one,) = measured("evaluation")
     told = " ".join(README.split("\n## Speed\n")[1].split("\n## ")[0].split())
     pgd, ensemble = one["linf_pgd20"], one["linf_autoattack"]
-    assert f"PGD20 takes {pgd['ratio']:.2f} of a plain call's time" in told
-    assert f"AutoAttack {ensemble['ratio']:.2f} ([{ensemble['seconds']:.0f} seconds against " in told
-    assert f"against {ensemble['plain_seconds']:.0f}]" in told
+    shown = {name: cells for name, *cells in table("Attacks on test images")}
+    for name, cost in (("PGD20", pgd), ("AutoAttack", ensemble)):
+        standing = [cost[side] * cost["images"] / 100 for side in ("accuracy", "plain_accuracy")]
+        assert shown[name] == [
+            f"{cost['seconds']:.3g}", f"{cost['plain_seconds']:.3g}", f"{cost['ratio']:.2f}",
+            ", ".join(f"{count:.4g}" for count in standing),
+        ]  # fmt: skip
     assert f"of which {one['clean']:.0f} % of {ensemble['images']} test images are right" in told
-    stand = round(ensemble["accuracy"] * ensemble["images"] / 100)
-    assert f"the same {stand} images stand" in told and ensemble["images_that_differ"] == 0
+    attack = ensemble["attack"]
+    assert f"with the standard {attack['square_queries']} queries of Square" in told
+    assert (attack["square_queries"], attack["search_precision"]) == (5000, "bfloat16")
+    assert f"--images {ensemble['images']} --queries {attack['square_queries']} --blocks {one['blocks']}" in told
+    assert "the same images standing on both sides" in told and ensemble["images_that_differ"] == 0
+    assert "differs in two at most" in told and pgd["images_that_differ"] <= 2
 
 
 # ---------------------------------------------------------------- Python
