@@ -27,7 +27,7 @@ def search(
 ) -> tuple[Tensor, dict[str, str]]:
     """One member of the ensemble, with random numbers drawn from the seed anew.
 
-    The four in order, each on the images that the ones before left standing, find what one plain
+    The four in order in float32, each on the images that the ones before left standing, find what one plain
     `run_standard_evaluation` of the batch with this seed finds.
 
     Args:
