@@ -161,6 +161,17 @@ def test_square_does_not_believe_bfloat16_that_an_image_is_misclassified():
     assert queries.tolist() == [21, 21]
 
 
+@pytest.mark.parametrize(("precision", "doubted"), [("float32", 0), ("bfloat16", 1)])
+def test_a_search_has_square_doubt_success_in_bfloat16(classifier, monkeypatch, precision, doubted):
+    squares = []
+    monkeypatch.setattr(autoattack, "doubt_success", squares.append)
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        labels = classifier(images).argmax(dim=1)
+    autoattack.search(attack(search_precision=precision), "square", classifier, images, labels, classes=5, seed=1)
+    assert len(squares) == doubted and all(isinstance(square, SquareAttack) for square in squares)
+
+
 def test_what_counts_is_float32(classifier):
     """Whatever a search in bfloat16 says it has found, the suite judges by the network itself."""
     images = torch.rand(12, 3, 16, 16, generator=torch.Generator().manual_seed(5))
