@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ def run(main: Callable[..., None]) -> None:
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(main)
+    gc.freeze()  # what was imported is no garbage: a look through it takes a second, and Python would end with one
+    gc.enable()
     try:
         app()
     except Refusal as refusal:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REHEARSAL = '''
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ from amoc.engine.interruption import Interrupted, interruptible
 from amoc.refusal import Refusal
 from stages import command
 
+looked = gc.isenabled()
+
 
 def main(profile: command.ProfileArgument, dataset: command.DatasetArgument, run: command.RunArgument,
          anyway: command.AnywayOption = False) -> None:
@@ -34,6 +37,8 @@ def main(profile: command.ProfileArgument, dataset: command.DatasetArgument, run
         print(profile, dataset, run, anyway)
     if run == "light":
         assert "torch" not in sys.modules
+    if run == "garbage":
+        print(looked, gc.isenabled(), gc.get_freeze_count() > 0)
     if run == "refusal":
         raise Refusal("params.yaml: lambda is 2, allowed is 0 to 1")
     if run == "stop":
@@ -122,6 +127,16 @@ def test_a_command_that_ends_well_ends_with_0(rehearse):
 
 def test_what_commands_share_needs_no_torch(rehearse):
     assert rehearse("demo", "cifar10", "light").returncode == 0
+
+
+def test_garbage_is_looked_for_while_a_command_runs_but_not_while_it_is_imported(rehearse, tmp_path):
+    assert rehearse("demo", "cifar10", "garbage").stdout == "True True True\n"  # a script of its own
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import stages")  # as Python loads stages/__init__.py for `-m stages.pretrain`
+    (package / "rehearsal.py").write_text(REHEARSAL)
+    result = shell(tmp_path, "-m", "package.rehearsal", "demo", "cifar10", "garbage")
+    assert (result.stdout, result.stderr) == ("False True True\n", "")
 
 
 def test_wrong_arguments_are_refused_and_help_is_given(rehearse):
