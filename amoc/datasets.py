@@ -257,7 +257,8 @@ def write(dataset: Dataset, path: Path) -> None:
 
 def read(path: Path) -> Dataset:
     """Read a file of `write`. Raises Refusal if it is missing, truncated, altered or holds no data set."""
-    foreign = Refusal(f"{path} holds no data set: `python -m stages.data` makes one")
+    command = f"`python -m stages.data {path.parent.name} {path.stem}`"  # the file is data/<profile>/<dataset>
+    foreign = Refusal(f"{path} holds no data set: {command} makes one")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -265,7 +266,7 @@ def read(path: Path) -> Dataset:
                 raise foreign
             arrays = {key: file.get_tensor(key) for key in _TENSORS}
     except FileNotFoundError:
-        raise Refusal(f"{path} is missing: `python -m stages.data` makes it") from None
+        raise Refusal(f"{path} is missing: {command} makes it") from None
     except (SafetensorError, OSError) as error:
         raise Refusal(f"{path} is truncated or no safetensors file ({error}): remove it and make it again") from None
     try:

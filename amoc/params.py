@@ -228,9 +228,14 @@ class Params:
         so, its learning rate is for its batch size, and changes with that.
         """
         own = self._layer("runs", dataset, run).without("engine")
-        method = self._one_of(own.values.get("method"), METHODS, f"{own.where}.method")
+        if "method" not in own.values:
+            raise Refusal(f"{self.path}: the key {own.where}.method is missing, allowed is {listed(METHODS)}")
+        method = self._one_of(own.values["method"], METHODS, f"{own.where}.method")
         bases = [self._layer("pretrain", name) for name in lineage(method)]
         changes = self._changes(profile, "pretrain", *lineage(method))
+        for layer in (*bases, *changes):
+            if "method" in layer.values:
+                raise Refusal(f"{self.path}: {layer.where}.method is not allowed: each of runs says its own")
         for layer in changes:
             for key in ("epochs", "batch_size", "bank_length"):
                 if key in layer.values:
@@ -384,7 +389,10 @@ class Params:
     def _list(self, value: Any, allowed: Collection[str], where: str) -> list[str]:
         if not (isinstance(value, list) and value):
             raise self._refusal(where, value, f"a list of some of {listed(allowed)}")
-        return [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
+        names = [self._one_of(name, allowed, f"{where}[{index}]") for index, name in enumerate(value)]
+        if len(set(names)) < len(names):
+            raise self._refusal(where, names, "each name once")
+        return names
 
     def _one_of(self, value: Any, allowed: Collection[str], where: str) -> str:
         if value not in list(allowed):

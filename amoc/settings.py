@@ -69,6 +69,7 @@ NotNegative = Annotated[Ratio, Field(ge=0, allow_inf_nan=False), _allowed("a num
 Share = Annotated[Ratio, Field(ge=0, le=1), _allowed("a number from 0 to 1")]
 Momentum = Annotated[Ratio, Field(ge=0, lt=1), _allowed("a number from 0 to below 1")]
 Radius = Annotated[Ratio, Field(gt=0, le=1), _allowed("a number above 0 and up to 1, such as 8/255, in pixel units")]
+Step = Annotated[Ratio, Field(gt=0, le=2), _allowed("a number above 0 and up to 2, of epsilon: 2 crosses the ball")]
 Whole = Annotated[int, Field(ge=0), _allowed("a whole number from 0 up")]
 Count = Annotated[int, Field(ge=1), _allowed("a whole number from 1 up")]
 Batch = Annotated[int, Field(ge=2), _allowed("a whole number from 2 up")]
@@ -146,7 +147,7 @@ class TrainingAttack(Settings):
     """PGD inside training, Linf: steps of relative_step * epsilon. steps = 1 with relative_step 1 is FGSM."""
 
     steps: Count
-    relative_step: Positive
+    relative_step: Step
     random_start: bool
 
 
@@ -212,6 +213,12 @@ class Scale(Settings):
     long: Count
     batch_size: Positive
     bank_length: Positive
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Scale:
+        if self.long < self.short:
+            raise ValueError(f"long {self.long} must be at least short {self.short}")
+        return self
 
 
 # ---------------------------------------------------------------- pre-training
@@ -429,7 +436,7 @@ class EarlyStopping(Settings):
     images: Count
     every: Count
     steps: Count
-    relative_step: Positive
+    relative_step: Step
 
 
 class Classifying(Settings):
@@ -457,7 +464,7 @@ class ProjectedGradient(_Attack):
 
     kind: Literal["pgd"]
     steps: Count
-    relative_step: Positive
+    relative_step: Step
 
 
 class Slide(_Attack):
@@ -466,7 +473,7 @@ class Slide(_Attack):
     kind: Literal["slide"]
     norm: Literal["l1"]
     steps: Count
-    relative_step: Positive
+    relative_step: Step
 
 
 class DeepFool(_Attack):

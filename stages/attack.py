@@ -41,12 +41,12 @@ def main(
 ) -> None:  # fmt: skip
     """Attack a whole network and its early-stopped twin, or an encoder under the linear protocol `attacked_probe`."""
     params = Params.load()
-    agree(params, profile, ("suites" if model in params.networks(dataset) else "probed_suites", suite))
+    whole = pretrained.is_network(params, profile, dataset, model)
+    agree(params, profile, ("suites" if whole else "probed_suites", suite))
     engine = params.engine(profile)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
-    find = network_and_twin if model in params.networks(dataset) else probed_encoder
-    subject = find(params, profile, dataset, model, suite)
+    subject = (network_and_twin if whole else probed_encoder)(params, profile, dataset, model, suite)
     known = {name: {key: attack.plain() for key, attack in chosen.items()} for name, chosen in subject.suites.items()}
     identity = {
         "data": digest(data_path), "files": [digest(path) for path in subject.files], "probes": list(subject.recipes),

@@ -37,12 +37,13 @@ def main(
     The images are the published ones where AMOC_DATA_DIR has them, else they are made from the test images here.
     """
     params = Params.load()
+    whole = pretrained.is_network(params, profile, dataset, model)
     agree(params, profile, ("corrupt",))
     engine = params.engine(profile)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     source = corrupted.find(data, params)
-    subject = (whole_network if model in params.networks(dataset) else probed_encoder)(params, profile, dataset, model)
+    subject = (whole_network if whole else probed_encoder)(params, profile, dataset, model)
     identity = {
         "data": digest(data_path), "files": [digest(path) for path in subject.files], "images": source.kind,
         "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
+from amoc.layers import listed
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
 from amoc.models.files import load_classifier, load_encoder, load_heads
@@ -16,6 +18,16 @@ from amoc.refusal import Refusal
 from stages import paths
 
 ADOPTED = "adopted"  # the method that the settings of an adopted encoder name
+
+
+def is_network(params: Params, profile: str, dataset: str, name: str) -> bool:
+    """Whether a name is of a whole network, and not of an encoder. Raises Refusal if it is of neither."""
+    networks, runs = params.networks(dataset), params.runs(dataset)
+    if name in networks or name in runs or paths.encoder(profile, dataset, name).exists():
+        return name in networks
+    meant = "".join(f" ({near}?)" for near in get_close_matches(name, (*networks, *runs), n=1))
+    sections = f"classifiers.{dataset} has {listed(networks)}; runs.{dataset} has {listed(runs)}"
+    raise Refusal(f"{params.path}: no network or encoder is called {name}{meant}: {sections}")
 
 
 def load(params: Params, profile: str, dataset: str, name: str) -> tuple[Encoder, dict[str, Any], int]:

@@ -31,6 +31,7 @@ FROM_1, FROM_2, ABOVE_0, TO_1 = (
     "a number above 0",
     "a number from 0 to 1",
 )
+STEP = "a number above 0 and up to 2, of epsilon: 2 crosses the ball"
 RADIUS = "a number above 0 and up to 1, such as 8/255, in pixel units"
 NAME = "a letter a-z, then any of a-z, 0-9 and _"
 SEED = "a whole number from 0 to 2147483647"
@@ -232,7 +233,17 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
         ("probes", ["finetune"], f'probes[0] is "finetune", allowed is {HEADS}'),
         ("probes", [["stdev"]], f'probes[0] is ["stdev"], allowed is {HEADS}'),
         ("suites.table5", ["linf_pgd20", "linf_pgd2"], f'suites.table5[1] is "linf_pgd2", allowed is {ATTACKS}'),
-        ("runs.cifar10.amoc", {}, "runs.cifar10.amoc.method is null, allowed is amoc, amoc_cheaper, acl"),
+        ("runs.cifar10.amoc", {}, "the key runs.cifar10.amoc.method is missing, allowed is amoc, amoc_cheaper, acl"),
+        ("runs.cifar10.amoc.method", None, "runs.cifar10.amoc.method is null, allowed is amoc, amoc_cheaper, acl"),
+        ("pretrain.amoc.method", "acl", "pretrain.amoc.method is not allowed: each of runs says its own"),
+        ("profiles.small.pretrain.every.method", "amoc",
+         "profiles.small.pretrain.every.method is not allowed: each of runs says its own"),
+        ("probes", ["stdev", "adev", "adev"], 'probes is ["stdev", "adev", "adev"], allowed is each name once'),
+        ("suites.single", 2 * ["linf_one_step"],
+         'suites.single is ["linf_one_step", "linf_one_step"], allowed is each name once'),
+        ("profiles.small.scale.short", 41, "profiles.small.scale: long 40 must be at least short 41"),
+        ("attacks.l1_slide.relative_step", 2.5, f"attacks.l1_slide.relative_step is 2.5, allowed is {STEP}"),
+        ("pretrain.acl.attack.relative_step", 25, f"pretrain.acl.attack.relative_step is 25, allowed is {STEP}"),
         ("runs.cifar10.amoc.optimizer", {"lr": 0}, f"runs.cifar10.amoc.optimizer.lr is 0, allowed is {ABOVE_0}"),
         ("profiles.small.pretrain.amoc", {"lr": 1, "optimizer": {"lr": "fast"}},
          "unknown key profiles.small.pretrain.amoc.lr, allowed are method, epochs, batch_size, temperature, "

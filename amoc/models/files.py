@@ -36,7 +36,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except FileNotFoundError:
-        raise Refusal(f"{path} is missing: the stage that makes it has not run") from None
+        raise Refusal(f"{path} is missing: `dvc repro` with a stage that needs it makes it") from None
     except (SafetensorError, OSError) as error:
         raise Refusal(f"{path} is not a complete safetensors file ({error})") from None
     try:

@@ -145,9 +145,10 @@ def test_a_radius_beyond_one_is_legal_where_it_is_no_pixel(project):
         ("pretrain demo cifar99 amoc", "runs has no cifar99.*cifar10"),
         ("data demo cifar99", "the data set is 'cifar99', allowed is one of cifar10, cifar100"),
         ("classify demo cifar10 amoc", "classifiers.cifar10 has no amoc.*standard, amoc_finetuned"),
-        ("attack demo cifar10 amok", "has no amok"),
+        ("attack demo cifar10 amok", r"no network or encoder is called amok \(amoc\?\): classifiers.cifar10 has"),
         ("embed demo cifar10 amok", "runs.cifar10 has no amok"),
-        ("corrupt demo cifar10 amok", "has no amok"),
+        ("corrupt demo cifar10 standart", r"called standart \(standard\?\): .*; runs.cifar10 has amoc"),
+        ("corrupt demo cifar10 x", "no network or encoder is called x: classifiers.cifar10 has standard"),
         (f"{ATTACK} --suite table9", "suites.* table9.*table5"),
         (f"{PRETRAIN} --epochs 1", "give --output a folder"),
         (f"{PRETRAIN} --steps-per-epoch 1", "give --output a folder"),
@@ -347,7 +348,8 @@ def test_protocols_that_are_not_there(refused):
 
 
 def test_images_of_another_data_set_that_are_not_there(refused):
-    refused(f"{EVALUATE} --on cifar100", "data/demo/cifar100.safetensors is missing: `python -m stages.data` makes it")
+    missing = "data/demo/cifar100.safetensors is missing: `python -m stages.data demo cifar100` makes it"
+    refused(f"{EVALUATE} --on cifar100", missing)
 
 
 @pytest.mark.parametrize(
