@@ -214,12 +214,6 @@ class Scale(Settings):
     batch_size: Positive
     bank_length: Positive
 
-    @model_validator(mode="after")
-    def _check_epochs(self) -> Scale:
-        if self.long < self.short:
-            raise ValueError(f"long {self.long} must be at least short {self.short}")
-        return self
-
 
 # ---------------------------------------------------------------- pre-training
 

@@ -241,7 +241,6 @@ def test_a_wrong_value_is_refused(key, value, shown, allowed):
         ("probes", ["stdev", "adev", "adev"], 'probes is ["stdev", "adev", "adev"], allowed is each name once'),
         ("suites.single", 2 * ["linf_one_step"],
          'suites.single is ["linf_one_step", "linf_one_step"], allowed is each name once'),
-        ("profiles.small.scale.short", 41, "profiles.small.scale: long 40 must be at least short 41"),
         ("attacks.l1_slide.relative_step", 2.5, f"attacks.l1_slide.relative_step is 2.5, allowed is {STEP}"),
         ("pretrain.acl.attack.relative_step", 25, f"pretrain.acl.attack.relative_step is 25, allowed is {STEP}"),
         ("runs.cifar10.amoc.optimizer", {"lr": 0}, f"runs.cifar10.amoc.optimizer.lr is 0, allowed is {ABOVE_0}"),

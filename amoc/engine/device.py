@@ -22,8 +22,9 @@ COMPILED_AT_MOST = 64  # versions of a module
 def device(engine: Engine) -> torch.device:
     """The device that `engine.device` asks for ("auto": a GPU where there is one), with PyTorch set up for it.
 
-    Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32),
-    and on a GPU cuDNN's search for the fastest convolutions. Says so where `engine.precision` is slow there.
+    Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32)
+    and sums up products of bfloat16, and on a GPU cuDNN's search for the fastest convolutions. Says so where
+    `engine.precision` is slow there.
 
     Raises:
         Refusal: "cuda" is asked for and there is none.
@@ -36,6 +37,9 @@ def device(engine: Engine) -> torch.device:
         torch.set_num_threads(engine.threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False  # PyTorch's default is True: convolutions with 10 bits of mantissa
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = (
+        False  # sums of products in float32, as on a CPU
+    )
     torch.backends.cudnn.benchmark = chosen.type == "cuda"
     if engine.precision == "bfloat16" and fastest(chosen) == "float32":
         kind = "GPU" if chosen.type == "cuda" else "CPU"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import words
-from amoc.reporting.evidence import published, records
+from amoc.reporting.evidence import clocks, published, records
 from amoc.reporting.evidence.records import Outcome, Record
 from amoc.reporting.judgement import verdicts
 from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
@@ -39,6 +39,7 @@ Percent of the test images classified right. In brackets are epochs and batch si
 _underscored_ are the best and second best of the column; each is of one run, of the seed that `params.yaml` says.
 """
 SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"
+MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 
 Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
@@ -76,6 +77,7 @@ class Listing:
     dataset: str = "cifar10"
     measures: tuple[str, ...] = MEASURES  # the columns: a protocol and an attack, or clean
     protocols: str = PROBES  # which list of params.yaml they are of
+    clocked: bool = False  # whether it says on which machines they were pre-trained
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ class Listing:
             *((f"![{self.title}, {profile} profile]({self.name}.svg)",) if self.draw else ()),
             to_markdown(table),
             reading + self.caption,
+            *(machines(profile, self.dataset, found.values(), results) if self.clocked else ()),
             *(checks if judged else ()),
         )
         subtitle = f"{profile}: {words.images(params, profile, self.dataset)}"
@@ -129,6 +132,24 @@ def find(
     found = {run: records.find("evaluate", profile, dataset, run, results, protocols) for run in runs if run in known}
     records.compare_alike(record for record in found.values() if record is not None)
     return found
+
+
+def machines(profile: str, dataset: str, found: Iterable[Record | None], results: Path) -> tuple[str, ...]:
+    """On what the encoders were pre-trained, as a section, where it was not the same for all; else nothing.
+
+    Read from results/<profile>/<dataset>/pretrain/<run>.clock.json.
+
+    Raises:
+        Refusal: such a file is missing in the demo, or is broken.
+    """
+    runs: dict[str, list[str]] = {}
+    for record in found:
+        if record is not None and (clock := clocks.find(profile, dataset, record.name, results)) is not None:
+            runs.setdefault(clock.device, []).append(f"`{record.name}`")
+    if len(runs) < 2:
+        return ()
+    told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
+    return (words.paragraphs(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
 
 
 def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Table:

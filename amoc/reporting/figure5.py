@@ -163,17 +163,17 @@ def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon
     for place, (dataset, title) in enumerate(titles.items()):
         left = _LEFT + place * (width + _GAP)
         box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
-        axes = figure.add_axes(box, ylim=(0, 100))
-        page.text(left, _ABOVE - 0.08, title)
         shown = [(curve, points) for curve in curves if (points := _percent(curve, dataset))]
+        highest = max((accuracy for _, points in shown for accuracy in points.values()), default=100.0)
+        axes = figure.add_axes(box, ylim=(0, 1.05 * highest))
+        page.text(left, _ABOVE - 0.08, title)
         axes.axvline(8, color=HAIR, linewidth=2, zorder=0)
         for curve, points in shown:
             look = LOOKS[curve.model]
             axes.plot(list(points), list(points.values()), look.marker + "-", color=look.colour, **_POINT)
         ticks = [0, 8, 16, 32]
         axes.set_xticks(ticks, [words.radius(epsilon * tick / 8) if tick else "0" for tick in ticks])
-        axes.set_yticks([0, 25, 50, 75, 100])
-        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT if place == 0 else "none", length=0)
+        axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT, length=0)
         axes.set_xlabel("radius of the attack; grey: of training", size=SMALL, color=FAINT, labelpad=2)
         axes.grid(axis="y")
         axes.spines[:].set_visible(False)

@@ -115,7 +115,7 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answer
     ]
     unknown = [key.removeprefix("claim") for key, answer in judged["claims"].items() if answer is None]
     if unknown:
-        listed.append(f"  - Not measured: {', '.join(unknown)}")
+        listed.append(f"  - Not measured: claim{'s' * (len(unknown) > 1)} {', '.join(unknown)}")
     read = (
         "Every part of a claim has to hold, or what it concedes to be better than claimed: [the page of "
         "claims](#claims) says which do, and by how much."

@@ -14,7 +14,6 @@ from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import encoders, words
 from amoc.reporting.encoders import Line, Listing
-from amoc.reporting.evidence import clocks
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.tables import Cell, Column, Row, Table
@@ -24,7 +23,6 @@ READING = """\
 Percent of the test images classified right, ± the standard deviation over the seeds where there are several. **Bold**
 and _underscored_ are the best and second best mean of the column, of AMOC's runs that ended well.
 """
-MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 SEEDS = Column("seeds", "Seeds", digits=0)
 SPREAD = "spread"  # row of the differences that says how far the baseline's own seeds lie apart
 
@@ -66,21 +64,9 @@ def find(params: Params, profile: str, study: Study, results: Path) -> dict[str,
 
 
 def machines(profile: str, found: Mapping[str, Seeds], results: Path) -> tuple[str, ...]:
-    """On what the encoders were pre-trained, as a section, where it was not the same for all; else nothing.
-
-    Read from results/<profile>/<dataset>/pretrain/<run>.clock.json.
-
-    Raises:
-        Refusal: such a file is missing in the demo, or is broken.
-    """
-    runs: dict[str, list[str]] = {}
-    for record in (record for seeds in found.values() for record in seeds.values()):
-        if (clock := clocks.find(profile, DATASET, record.name, results)) is not None:
-            runs.setdefault(clock.device, []).append(f"`{record.name}`")
-    if len(runs) < 2:
-        return ()
-    told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
-    return (words.paragraphs(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
+    """On what the encoders of a study were pre-trained: see `encoders.machines`."""
+    each = (record for seeds in found.values() for record in seeds.values())
+    return encoders.machines(profile, DATASET, each, results)
 
 
 def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:

@@ -25,7 +25,9 @@ def engine(**changes: object) -> Engine:
 def torch_as_before() -> Iterator[None]:
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     tf32, benchmark = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    reduced = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     yield
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = reduced
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(precision)
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = tf32, benchmark
@@ -91,11 +93,12 @@ def test_it_says_where_a_precision_is_emulated(monkeypatch, capsys, precision, u
 def test_threads_and_a_float32_that_is_one():
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")
-    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
     device(engine(device="cpu", threads=0))
     assert torch.get_num_threads() == 1
     assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     device(engine(device="cpu", threads=2))
     assert torch.get_num_threads() == 2
 

@@ -58,7 +58,7 @@ def test_what_other_profiles_recorded_stays(reproduced):
     [
         (None, None, set()),
         (("attacks", "linf_pgd20", "steps"), 21, {"settings", "reports/table2"}),
-        (("profiles", "demo", "scale", "short"), 21, {"settings", "reports/table2", "reports/table7"}),
+        (("profiles", "demo", "scale", "short"), 41, {"settings", "reports/table2", "reports/table7"}),
         (("profiles", "small", "scale", "short"), 21, {"settings"}),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,

@@ -21,15 +21,16 @@ def settings() -> Params:
 
 
 @pytest.fixture
-def swept(settings, made, save, tmp_path):
-    """Every run of a figure; the numbers of a run are told by its place."""
+def swept(settings, made, save, timed, tmp_path):
+    """Every run of a figure, each on a machine; the numbers of a run are told by its place."""
 
-    def write(table: encoders.Listing, *, without: tuple[str, ...] = (), profile: str = "demo"):
+    def write(table: encoders.Listing, *, without: tuple[str, ...] = (), profile: str = "demo", **devices: str):
         for at, run in enumerate(table.runs):
             if run not in without:
                 resolved = settings.pretraining(profile, "cifar10", run).plain()
                 numbers = SECOND_SEED.get(run, (50 + at, 20 + at, 40 + at, 30 + at))
                 save(made.probed(run, numbers, **resolved) | {"profile": profile})
+                timed(profile, run, **({"device": devices[run]} if run in devices else {}))
         return tmp_path / "results"
 
     return write
@@ -70,6 +71,12 @@ def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
         second = [SECOND_SEED["amoc_seed2"][MEASURES.index(f"{recipe}_{attack}")] for attack in ("clean", "pgd20")]
         assert others == [(default, number) for number in second]
     assert f"![{table.title}, demo profile]({table.name}.svg)" in report.markdown
+
+
+def test_neighbours_of_unlike_machines_are_named(settings, swept):
+    assert "kind of machine" not in figure6.build(settings, "demo", swept(figure6.TABLE)).markdown
+    page = figure6.build(settings, "demo", swept(figure6.TABLE, amoc="a GPU")).markdown.replace("\n", " ")
+    assert "`amoc_seed2`, `amoc_k65536` on a CPU; `amoc` on a GPU. Each rounds" in page
 
 
 def test_what_was_not_measured_is_left_out_of_the_lines(settings, swept):

@@ -10,6 +10,7 @@ import pytest
 from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import switches
+from amoc.reporting.drawing.difference_plot import Change, Effect, draw
 from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.judgement.statistics import blocked_deviation, least_difference
 from tests import shipped
@@ -164,6 +165,23 @@ def test_the_picture_has_a_dot_per_seed_and_a_band(study_params, everything):
         line.get_color() for line in clean.lines if line.get_marker() == "o" and max(line.get_xdata()) < 10
     )
     assert "as the official code" in [text.get_text() for text in page.texts]
+
+
+def test_a_change_without_a_band_is_written_where_it_leaves_the_scale():
+    effects = [
+        Effect("small", {"StdEv clean": Change((1.0, 3.0), 4.0, False)}),
+        Effect("lost", {"StdEv clean": Change((-20.0, -18.0), None, False)}),
+        Effect("found", {"StdEv clean": Change((5.5, 4.0), None, False)}),
+    ]
+    _, panel = draw("a", "b", effects).axes
+    assert panel.get_xlim() == (-5, 5)
+    assert [(text.get_text(), text.get_position()[0]) for text in panel.texts] == [
+        ("← \N{MINUS SIGN}19.0", -5),
+        ("+4.8 →", 5),
+    ]
+    assert [list(line.get_xdata()) for line in panel.lines if line.get_marker() == "o"] == [[1, 3]]
+    _, alone = draw("a", "b", effects[1:2]).axes  # where no band is known the dots make the scale
+    assert alone.get_xlim() == (-21, 21) and not alone.texts
 
 
 def test_names_of_the_picture_have_room(study_params, everything):

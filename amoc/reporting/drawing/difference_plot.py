@@ -44,7 +44,8 @@ class Effect:
 
 def draw(title: str, subtitle: str, effects: Sequence[Effect]) -> Figure:
     """A dot is a seed's difference, a tick their mean; both are faint where the mean is within the band of the seeds.
-    All panels have one scale."""
+    All panels have one scale, for the changes that have a band; of one that leaves it the mean is written at its end.
+    """
     bottom = _ABOVE + _LINE * len(effects)
     height = bottom + _BELOW
     figure, page = sheet(height, title, subtitle)
@@ -68,7 +69,8 @@ def draw(title: str, subtitle: str, effects: Sequence[Effect]) -> Figure:
 
 def _reach(changes: Sequence[Change]) -> float:
     """From zero to either end of the scale, a whole number of points."""
-    everything = [abs(x) for change in changes for x in (*change.differences, change.limit or 0.0)]
+    judged = [change for change in changes if change.limit is not None] or changes
+    everything = [abs(x) for change in judged for x in (*change.differences, change.limit or 0.0)]
     return float(ceil(1.05 * max([1.0, *everything])))
 
 
@@ -88,6 +90,15 @@ def _panel(axes: Axes, changes: Sequence[Change], reach: float) -> None:
             axes.text(0, y, "n/m", ha="center", va="center_baseline", size=SMALL, color=FAINT)
             continue
         colour = look.colour if change.beyond else FAINT
+        if max(map(abs, change.differences)) > reach:
+            mean = fmean(change.differences)
+            arrow, end = ("\N{LEFTWARDS ARROW}", "left") if mean < 0 else ("\N{RIGHTWARDS ARROW}", "right")
+            shown = f"{mean:+.1f}".replace("-", "\N{MINUS SIGN}")
+            text = f"{arrow} {shown}" if end == "left" else f"{shown} {arrow}"
+            plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the line at zero
+            place = {"ha": end, "va": "center_baseline", "size": SMALL, "bbox": plate}
+            axes.text(reach if mean > 0 else -reach, y, text, color=colour, **place)
+            continue
         axes.plot([fmean(change.differences)], [y], color=colour, zorder=3, **_TICK)
         axes.plot(change.differences, [y] * len(change.differences), color=colour, zorder=2, **_DOT)
 

@@ -20,7 +20,8 @@ _ABOVE, _BELOW, _KEY = 0.60, 0.25, 0.14  # titles and headings; scale; a line of
 _EDGE, _LINE = 0.125, 0.13  # of a band: from a rule to the nearest line of text, from line to line
 _CHARACTER, _CLEAR = 0.046, 0.035  # of a number: the width of a character, the space to its marks
 
-_SCALE = (-6.0, 106.0)  # percent: a dot at 0 or at 100 stays inside
+_TOPS = (20, 30, 40, 60, 100)  # percent, where a scale may end
+_BEYOND = 0.06  # of it, at each end: a dot at 0 or at 100 stays inside
 _DOT: dict[str, Any] = {"markersize": 4, "markeredgewidth": 0, "clip_on": False}
 _DIAMOND: dict[str, Any] = {"markersize": 5, "markeredgewidth": 0.7, "fillstyle": "none", "clip_on": False}
 INTERVAL = "line: Wilson's 95 % interval over the test images, not over seeds"
@@ -113,7 +114,8 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], entries: Sequence[E
     """
     bands = _bands(entries, [panel.column for panel in panels])
     bottom = bands[-1].bottom if bands else _ABOVE + 2 * _EDGE
-    key = _key([mark for band in bands for panel in panels for mark in band.marks(panel.column)], entries)
+    every = [mark for band in bands for panel in panels for mark in band.marks(panel.column)]
+    key, top = _key(every, entries), _top(every)
     below = _BELOW + _KEY * len(key)
     height, width = bottom + below, (COLUMN - _LEFT - _RIGHT + _GAP) / len(panels) - _GAP
     figure, page = sheet(height, title, subtitle)
@@ -126,10 +128,12 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], entries: Sequence[E
         left = _LEFT + place * (width + _GAP)
         box = (left / COLUMN, below / height, width / COLUMN, (bottom - _ABOVE) / height)
         marks = [mark for band in bands for mark in band.marks(panel.column)]
-        axes = figure.add_axes(box, xlim=_SCALE, ylim=(bottom, _ABOVE))
+        scale = (-_BEYOND * top, (1 + _BEYOND) * top)
+        axes = figure.add_axes(box, xlim=scale, ylim=(bottom, _ABOVE))
+        axes.set(xticks=[0, top // 2, top], yticks=[])
         _frame(axes, panel.heading, marks)
         _dots(axes, marks)
-        _numbers(axes, marks, (_SCALE[1] - _SCALE[0]) / width)
+        _numbers(axes, marks, scale, (scale[1] - scale[0]) / width)
     for number, line in enumerate(key):
         _explain(page, bottom + _BELOW + _KEY * (number + 0.5), line)
     return figure
@@ -143,12 +147,18 @@ def _bands(entries: Sequence[Entry], columns: Sequence[str]) -> list[_Band]:
     return bands
 
 
+def _top(marks: Sequence[_Mark]) -> int:
+    """Where the scale ends, in percent: as early as what is shown allows."""
+    shown = [cell.interval[1] for mark in marks if (cell := mark.cell).number is not None]
+    shown += [mark.cell.published for mark in marks if mark.cell.published is not None]
+    return next(top for top in _TOPS if top >= max(shown, default=_TOPS[-1]))
+
+
 def _frame(axes: Axes, heading: str, marks: Sequence[_Mark]) -> None:
     """What is above and below a panel."""
     counts = sorted({mark.cell.n for mark in marks if mark.cell.n is not None})
     axes.text(0, _ABOVE - 0.15, heading)
     axes.text(0, _ABOVE - 0.04, f"n = {'/'.join(map(str, counts))}" if counts else "", color=FAINT, size=SMALL)
-    axes.set(xticks=[0, 50, 100], yticks=[])
     axes.grid(axis="x")
     axes.patch.set_visible(False)
     axes.spines[:].set_visible(False)
@@ -164,17 +174,19 @@ def _dots(axes: Axes, marks: Sequence[_Mark]) -> None:
             axes.plot(cell.number, mark.y, mark.look.marker, color=colour, **_DOT)
 
 
-def _numbers(axes: Axes, marks: Sequence[_Mark], per_inch: float) -> None:
+def _numbers(axes: Axes, marks: Sequence[_Mark], scale: tuple[float, float], per_inch: float) -> None:
     """The number of each mark beside it; where there is none, the reason."""
     plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the rules, below the dots
-    places = _places([mark for mark in marks if mark.number is not None], per_inch)
+    places = _places([mark for mark in marks if mark.number is not None], scale, per_inch)
     for mark in marks:
         x, side = places.get(mark, (0.0, "left"))
         ink = FAINT if mark.cell.number is None else mark.ink
         axes.text(x, mark.y, mark.text, ha=side, va="center_baseline", color=ink, size=SMALL, bbox=plate, zorder=1)
 
 
-def _places(marks: Sequence[_Mark], per_inch: float) -> dict[_Mark, tuple[float, str]]:
+def _places(
+    marks: Sequence[_Mark], scale: tuple[float, float], per_inch: float
+) -> dict[_Mark, tuple[float, str]]:  # fmt: skip
     """x of each number and the side from which it starts there: right of the marks if all numbers of the panel have
     room there, else left of them where there is room."""
     clear = _CLEAR * per_inch
@@ -182,9 +194,9 @@ def _places(marks: Sequence[_Mark], per_inch: float) -> dict[_Mark, tuple[float,
     for mark in marks:
         spans, room = mark.spans(per_inch), len(mark.text) * _CHARACTER * per_inch
         start, end = min(low for low, _ in spans) - clear, max(high for _, high in spans) + clear
-        if end + room <= _SCALE[1]:
+        if end + room <= scale[1]:
             right[mark] = (end, "left")
-        if start - room >= _SCALE[0]:
+        if start - room >= scale[0]:
             left[mark] = (start, "right")
         # if neither: dot and diamond are at opposite ends
         dot, diamond = spans[0], spans[-1]

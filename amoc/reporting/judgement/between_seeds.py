@@ -18,11 +18,13 @@ Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row
 ENCODERS, NETWORKS = "figure3", "table5_seed2"  # the reports with the repeats
 LINEAR = ("table3", "table8", "figure6", "figure7")  # tables of encoders under the linear protocols
 READING = """\
-Seeds: by how much seeds alone would move the margin of this one check in one of twenty cases (Student's t, of a range
-Tukey's); a part shows the closest of its checks, or the one that fails most, by more than that if any does. That is
-known of encoders under the linear protocols from Figure 3, of networks from the second seed of Table 5 (Standard left
-out, which has nothing to lose), and taken for the same in all runs of a method. **Bold** where all checks hold by more
-than that, or one fails by more; of the others seeds may have made the verdict. Seeds do not vary the images.
+Seeds: by how much seeds alone would move the margin of this one check in at most one of twenty cases (Student's t, of a
+range Tukey's, numbers of one run as if they moved together); a part shows the closest of its checks, or the one that
+fails most, by more than that if any does. That is known of encoders under the linear protocols from Figure 3, of
+networks from the second seed of Table 5 (Standard left out, which has nothing to lose), and taken for the same in all
+runs of a method. **Bold** where all checks hold by more than that, or one fails by more; of the others seeds may have
+made the verdict. Seeds do not vary the images: other ones may turn a bold verdict too, most of all where few were
+attacked (AutoAttack and C&W: Table 5 says how many).
 """
 
 

@@ -214,7 +214,7 @@ def test_no_text_is_smaller_than_print_can_bear(figure):
 
 
 def test_numbers_of_a_panel_stand_on_one_side_if_they_can():
-    right = drawn(*(Entry("alp", "ALP", (), accuracies(value, value, value)) for value in (10, 40, 50)))
+    right = drawn(*(Entry("alp", "ALP", (), accuracies(value, value, value)) for value in (10, 40, 58)))
     left = drawn(*(Entry("alp", "ALP", (), accuracies(value, value, value)) for value in (50, 60, 90)))
     for figure, side in ((right, "left"), (left, "right")):  # a text that stands on the right is aligned to its left
         for axes in panels(figure):
