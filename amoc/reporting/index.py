@@ -117,8 +117,8 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answer
     if unknown:
         listed.append(f"  - Not measured: claim{'s' * (len(unknown) > 1)} {', '.join(unknown)}")
     read = (
-        "Every part of a claim has to hold, or what it concedes to be better than claimed: [the page of "
-        "claims](#claims) says which do, and by how much."
+        "A claim holds if all of its parts do. [The page of claims](#claims) says which do, and by how much; what a "
+        "paper concedes may turn out better than it says."
     )
     return page(there, "\n".join((counted[0], *listed, *counted[1:])), read).strip()
 

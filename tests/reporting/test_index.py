@@ -163,7 +163,7 @@ def test_claims_and_floors_come_first_where_they_were_judged(params, reports, pa
     assert "  - Claim 1 holds: At equal batch and epochs AMOC beats ACL\n" in summary
     assert "  - Claim 9 does not hold: " in summary and "Claim 3 " not in summary
     assert "  - Not measured: claims 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18\n" in summary
-    assert "[the page of claims](#claims)" in summary
+    assert "[The page of claims](#claims)" in summary
     assert report.metrics["claims"] == {"hold": 2, "do_not_hold": 1, "not_measured": unknown}
     assert report.html.index("Claims of the papers: ") < report.html.index("<nav")
 
