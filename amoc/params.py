@@ -233,9 +233,8 @@ class Params:
         method = self._one_of(own.values["method"], METHODS, f"{own.where}.method")
         bases = [self._layer("pretrain", name) for name in lineage(method)]
         changes = self._changes(profile, "pretrain", *lineage(method))
-        for layer in (*bases, *changes):
-            if "method" in layer.values:
-                raise Refusal(f"{self.path}: {layer.where}.method is not allowed: each of runs says its own")
+        if layer := next((layer for layer in (*bases, *changes) if "method" in layer.values), None):
+            raise Refusal(f"{self.path}: {layer.where}.method is not allowed: each of runs says its own")
         for layer in changes:
             for key in ("epochs", "batch_size", "bank_length"):
                 if key in layer.values:

@@ -37,9 +37,8 @@ def device(engine: Engine) -> torch.device:
         torch.set_num_threads(engine.threads)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False  # PyTorch's default is True: convolutions with 10 bits of mantissa
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = (
-        False  # sums of products in float32, as on a CPU
-    )
+    products = torch.backends.cuda.matmul
+    products.allow_bf16_reduced_precision_reduction = False  # of bfloat16 numbers, summed up in float32, as on a CPU
     torch.backends.cudnn.benchmark = chosen.type == "cuda"
     if engine.precision == "bfloat16" and fastest(chosen) == "float32":
         kind = "GPU" if chosen.type == "cuda" else "CPU"
