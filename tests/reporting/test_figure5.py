@@ -92,6 +92,7 @@ def test_each_panel_draws_its_data_set(settings, measured):
     for panel in panels:
         drawn = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "o"]
         assert drawn == [tuple(accuracy(at, eighths) for eighths in EIGHTHS) for at in range(4)]
+        assert panel.get_ylim() == (0, 1.05 * max(map(max, drawn)))  # a scale of its own
         assert [text.get_text() for text in panel.texts] == ["AMOC fine-tuned", "TRADES", "ALP", "PGD-AT"]
 
 

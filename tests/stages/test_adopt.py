@@ -165,11 +165,12 @@ def test_names_and_files(refused, words, sentence):
 def test_an_adopted_encoder_does_not_pass_for_a_run(project):
     """Nor does the encoder of a run that params.yaml does not have pass for an adopted one."""
     own, other = (paths.encoder("demo", "cifar10", name) for name in ("amoc", "others"))
-    for measure in (evaluate.main, attack.main):
+    unknown = {evaluate.main: r"runs\.cifar10 has no nobody", attack.main: "no network or encoder is called nobody"}
+    for measure, sentence in unknown.items():
         shutil.copy(own, paths.encoder("demo", "cifar10", "former"))
         with pytest.raises(Refusal, match=r"former.* holds an encoder of the method amoc, but former is not a run of"):
             measure("demo", "cifar10", "former")
-        with pytest.raises(Refusal, match=r"(no network or encoder is called|runs\.cifar10 has no) nobody"):
+        with pytest.raises(Refusal, match=sentence):
             measure("demo", "cifar10", "nobody")
     shutil.copy(other, own)
     for stage, name in ((evaluate, "amoc"), (attack, "amoc"), (classify, "amoc_finetuned")):

@@ -221,6 +221,17 @@ def test_numbers_of_a_panel_stand_on_one_side_if_they_can():
             assert {text.get_ha() for text in axes.texts if text.get_text()[0].isdigit()} == {side}
 
 
+@pytest.mark.parametrize(
+    ("largest", "published", "end"), [(10, None, 20), (22, None, 40), (22, 50, 60), (90, None, 100)]
+)
+def test_the_scale_ends_as_early_as_intervals_and_published_numbers_allow(largest, published, end):
+    """Wilson's interval of 10 of 100 ends at 17.4, that of 22 at 31.1."""
+    shown = row(Cell(largest, 100, published=published), Cell(1.0, 100), Cell())
+    for axes in panels(drawn(Entry("alp", "ALP", (), shown))):
+        assert list(axes.get_xticks()) == [0, end / 2, end]
+        assert axes.get_xlim() == pytest.approx((-0.06 * end, 1.06 * end))
+
+
 @pytest.mark.parametrize(("ours", "published"), [(3.0, 95.0), (95.0, 3.0)])
 def test_a_number_with_no_room_outside_stands_between_dot_and_diamond(ours, published):
     axes = panels(drawn(Entry("alp", "ALP", (), row(*3 * [Cell(ours, 100, published=published)]))))[0]
