@@ -1,4 +1,4 @@
-"""What README.md and CONTRIBUTING.md tell people to type, to open and to expect is so.
+"""What README.md and the other guides tell people to type, to open and to expect is so.
 
 Commands go through the parsers that will read them (make's, DVC's, the stages' own) and are not run; Python is run, on
 a tiny network; settings are merged into params.yaml and checked; numbers are compared with the settings.
@@ -7,6 +7,7 @@ a tiny network; settings are merged into params.yaml and checked; numbers are co
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -35,8 +37,12 @@ from tests import shipped
 pytestmark = pytest.mark.filterwarnings("ignore:Please import .gaussian_filter.:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-TEXT = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+GUIDES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "results/README.md")
+}
+README, SPEED = GUIDES["README.md"], GUIDES["benchmarks/README.md"]
+TEXT = "".join(GUIDES.values())
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = sorted({" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", TEXT))})
@@ -61,7 +67,11 @@ COMMANDS = list(dict.fromkeys(LINES + MENTIONED))
 PATHS = [code for code in INLINE if PATH.fullmatch(code) and not re.fullmatch(r"[\d/]+", code)]
 NAMES = [code for code in INLINE if re.fullmatch(r"(amoc|stages)(\.\w+)+", code)]
 KEYS = [code for code in INLINE if re.fullmatch(r"(pretrain|runs|recipes|profiles|attacks|suites)(\.[\w<>]+)+", code)]
-LINKS = re.findall(r"\]\(([^)]+)\)", TEXT)
+LINKS = [  # from the top, wherever they are written
+    link if link.startswith("https://") else os.path.normpath(Path(name).parent / link)
+    for name, text in GUIDES.items()
+    for link in re.findall(r"\]\(([^)]+)\)", text)
+]
 
 
 def settings() -> dict[str, Any]:
@@ -69,9 +79,9 @@ def settings() -> dict[str, Any]:
     return shipped.settings()
 
 
-def table(heading: str) -> list[list[str]]:
-    """The rows of the table in a section of the README, its headings first."""
-    (section,) = (part for part in re.split("\n##+ ", README) if part.startswith(f"{heading}\n"))
+def table(heading: str, text: str = README) -> list[list[str]]:
+    """The rows of the table in a section, its headings first."""
+    (section,) = (part for part in re.split("\n##+ ", text) if part.startswith(f"{heading}\n"))
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     rows = [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
     assert len({len(row) for row in rows[1:]}) == 1
@@ -279,7 +289,7 @@ def test_profiles_are_as_told() -> None:
         "AutoAttack, C&W on the first test images": subset,
         "precision of training": lambda p: params.engine(p).precision,
     }
-    heading, *rows = table("Choosing a profile")
+    heading, *rows = table("Profiles")
     assert heading[-len(PROFILES) :] == list(PROFILES)
     assert rows[:-1] == [[title, *map(tell, PROFILES)] for title, tell in told.items()]
     assert rows[-1][0] == "machine"
@@ -304,17 +314,21 @@ def test_defaults_and_switches_are_as_told() -> None:
 
 
 def test_numbers_of_the_small_profile_are_those_recorded() -> None:
-    rows = README.split("<!-- small:begin -->")[1].split("<!-- small:end -->")[0].strip().splitlines()[2:]
-    assert len(rows) >= 8
-    for row in rows:
-        run, label, *shown = row.strip("| ").split(" | ")
-        measured = records.find("evaluate", "small", "cifar10", run.strip("`"), ROOT / RESULTS)
-        s = measured.settings
-        method = {"acl": "ACL", "amoc": "MoCo" if getattr(s, "variant", None) == "ccc" else "AMOC"}[s.method]
-        assert label == f"{method}, {s.epochs} epochs, batch {s.batch_size}, seed {s.seed}"
-        columns = [(probe, attack) for probe in ("stdev", "adev", "robev") for attack in ("clean", "linf_pgd20")]
-        expected = [measured.outcome(*column) for column in columns]
-        assert shown == [f"{outcome.exact:.1f}" for outcome in expected]
+    heading, _, *rows = README.split("<!-- small:begin -->")[1].split("<!-- small:end -->")[0].strip().splitlines()
+    probes, attacks = ("StdEv", "AdEv", "RobEv"), ("clean", "PGD20")
+    assert heading == f"| Encoder | {' | '.join(f'{probe} {attack}' for probe in probes for attack in attacks)} |"
+    for row, run in zip(rows, ("moco", "acl", "amoc"), strict=True):
+        seeds = [
+            records.find("evaluate", "small", "cifar10", name, ROOT / RESULTS)
+            for name in (run, *(f"{run}_seed{seed}" for seed in range(2, 6)))
+        ]
+        cells = []
+        for probe in probes:
+            for attack in ("clean", "linf_pgd20"):
+                accuracies = [float(seed.outcome(probe.lower(), attack).exact) for seed in seeds]
+                cells.append(f"{mean(accuracies):.1f} ± {stdev(accuracies):.1f}")
+        title = {"moco": "MoCo", "acl": "ACL", "amoc": "AMOC"}[run]
+        assert row == f"| {title} | {' | '.join(cells)} |"
 
 
 def recorded(path: str) -> list[str]:
@@ -377,10 +391,10 @@ def measured(benchmark: str) -> list[dict[str, Any]]:
 def test_speeds_shown_are_the_measured_ones() -> None:
     half, single = measured("step")
     assert (half["dtype"], single["dtype"]) == ("bfloat16", "float32")
-    shown = {name: cells for name, *cells in table("Speed")}
+    shown = {name: cells for name, *cells in table("A step of pre-training", SPEED)}
     assert shown["seconds per step"][:2] == [f"{one['step_seconds']:.2f}" for one in (half, single)]
     assert shown["speed-up"] == [f"{one['speedup']:.1f}" for one in (half, single)] + ["1"]
-    share, memory = (next(row for name, row in shown.items() if name.startswith(it)) for it in ("share", "peak"))
+    share, memory = (next(row for name, row in shown.items() if name.startswith(it)) for it in ("of a matrix", "peak"))
     assert share[:2] == [f"{one['fraction_of_peak']:.2f}" for one in (half, single)]
     assert memory[:2] == [f"{one['peak_memory_bytes'] / 2**20:,.0f}" for one in (half, single)]
 
@@ -395,9 +409,9 @@ def test_the_time_of_the_cheapest_way_is_the_measured_one() -> None:
 
 def test_costs_of_attacks_shown_are_the_measured_ones() -> None:
     (one,) = measured("evaluation")
-    told = " ".join(README.split("\n## Speed\n")[1].split("\n## ")[0].split())
+    told = " ".join(SPEED.split())
     pgd, ensemble = one["linf_pgd20"], one["linf_autoattack"]
-    shown = {name: cells for name, *cells in table("Attacks on test images")}
+    shown = {name: cells for name, *cells in table("Attacks on test images", SPEED)}
     for name, cost in (("PGD20", pgd), ("AutoAttack", ensemble)):
         standing = [cost[side] * cost["images"] / 100 for side in ("accuracy", "plain_accuracy")]
         assert shown[name] == [
@@ -411,6 +425,18 @@ def test_costs_of_attacks_shown_are_the_measured_ones() -> None:
     assert f"--images {ensemble['images']} --queries {attack['square_queries']} --blocks {one['blocks']}" in told
     assert "the same images standing on both sides" in told and ensemble["images_that_differ"] == 0
     assert "differs in two at most" in told and pgd["images_that_differ"] <= 2
+
+
+def test_growth_told_is_the_measured_one() -> None:
+    with (ROOT / "benchmarks" / "measured" / "growth.csv").open(encoding="utf-8", newline="") as file:
+        seconds = {(row["axis"], row["value"]): float(row["step_seconds"]) for row in csv.DictReader(file)}
+    told = " ".join(SPEED.split("\n## Growth\n")[1].split("\n## ")[0].split())
+    one, shortest = (seconds[a] / seconds[b] - 1 for a, b in (
+        (("attack steps", "1"), ("attack steps", "5")), (("bank length", "4096"), ("bank length", "32768"))
+    ))  # fmt: skip
+    assert f"whose attack takes one step takes {1 + one:.0%} of the time of one with five".replace("%", " %") in told
+    assert f"{shortest:.0%} above the paper's 32768".replace("%", " %") in told
+    assert max((seconds[key], key) for key in seconds if key[0] == "bank length")[1] == ("bank length", "4096")
 
 
 # ---------------------------------------------------------------- Python
