@@ -179,8 +179,8 @@ class Jitter:
         return drawn
 
     def apply(self, images: Tensor, drawn: Drawn) -> Tensor:
-        """Hue costs most, so all images meet at it: n - 1 steps, hue, n - 1 steps. An image's other operations take the
-        steps before and after it, in their order. A step that none takes blends with factor 1 and changes nothing."""
+        """Each image in its own order, in 2n - 1 steps for all: hue costs most, so it is one step for the whole batch,
+        and an image's other operations come before or after it. Who has none in a step blends with factor 1."""
         step_of = drawn["jitter_place"]  # (B, n)
         steps, meeting = len(self.strengths), None
         if "hue" in self.strengths:

@@ -52,8 +52,8 @@ def pending(
     Args:
         targets: stages or groups of stages of dvc.yaml; none means all.
         profile: in place of params.yaml's.
-        foreseen: of files that a stage is going to write, below the project's root, what their md5 will be: those that
-            need one of them are judged by that, and not by the file that is there.
+        foreseen: path below the project's root -> md5 of what a stage is going to write there. What depends on such a
+            file is judged by that, not by the file on the disk.
         restore: whether to list, as "cached", also the stages that will not run because DVC has their outputs in its
             cache, and only puts them back.
 

@@ -14,7 +14,10 @@ from amoc.refusal import Refusal
 from amoc.settings import Settings
 from stages import command, paths
 
-SECTIONS = ("pretrain", "runs", "recipes", "probes", "classifiers", "early_stopping", "attacks", "suites")  # as written
+SECTIONS = {  # as written, for reports: file -> what is in it
+    **{name: (name,) for name in ("pretrain", "runs", "probes", "attacks", "suites")},
+    "networks": ("classifiers", "recipes", "early_stopping"),
+}
 
 
 def main(output: command.OutputOption = paths.PROJECT) -> None:
@@ -70,13 +73,12 @@ def resolved(params: Params, profile: str) -> Iterator[tuple[Path, Any]]:
     yield path("embedding"), {"embedding": params.embedding.plain(), "evaluate": evaluate}
     yield path("corrupt"), {"evaluate": evaluate, "engine": engine}
     yield path("sheet"), evaluate
-    for name in SECTIONS:
-        yield path("sections", name), params.raw[name]
-    yield path("sections", "profile"), params.raw["profiles"][profile]
-    yield path("sections", "paper"), params.raw["profiles"]["paper"]
+    for name, keys in SECTIONS.items():
+        yield path("sections", name), {key: params.raw[key] for key in keys}
     amoc = [dataset for dataset in DATASETS if "amoc" in params.runs(dataset)]
     papers = {dataset: params.pretraining("paper", dataset, "amoc").plain() for dataset in amoc}
-    yield path("sections", "paper_amoc"), papers
+    profiles = {name: params.raw["profiles"][name] for name in (profile, "paper")}
+    yield path("sections", "stands_in"), {"profiles": profiles, "amoc": papers}  # what a page's first line tells
 
 
 def foreseen(params: Params, profile: str) -> dict[Path, str]:

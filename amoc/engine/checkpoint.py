@@ -3,7 +3,7 @@
 It lies outside DVC's outputs, which DVC deletes before a stage runs again, in one folder per stage and settings:
 
     state.pt   what the stage needs to go on as if it had never stopped
-    lock       who is running; the kernel drops the lock when that process dies, however it dies
+    lock       who is running; the kernel drops the lock when that process dies, however and wherever it dies
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def _root() -> Path:
 def _take(path: Path) -> int:
     """Hold the lock file and write into it who we are. Returns its open descriptor; closing that lets go.
 
-    The kernel's lock decides who runs, so that a dead process holds nothing and a reused pid deceives nobody. What is
-    written serves the message, and disks shared between machines, where the kernel's lock may not reach the other one.
+    The kernel's lock decides who runs, so that a dead process holds nothing and a reused pid deceives nobody; a disk
+    that machines share has to know it, as NFS does. What is written serves the message.
     """
     while True:
         with contextlib.suppress(FileExistsError):
@@ -151,7 +151,7 @@ def _take(path: Path) -> int:
         try:
             _lock(descriptor, path)
             if _is_at(descriptor, path):
-                _sign(descriptor, path)
+                _sign(descriptor)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -175,16 +175,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _sign(descriptor: int, path: Path) -> None:
-    host = socket.gethostname()
-    holder = _holder(descriptor)  # a name still here is that of a run that was killed, or that runs on another machine
-    if holder and holder["host"] != host:
-        raise Refusal(
-            f"{path.parent.name} was begun by process {holder['pid']} on {holder['host']}, "
-            f"and {host} cannot see whether that still runs; if it does not, remove {path}"
-        )
+def _sign(descriptor: int) -> None:
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": host}).encode(), 0)
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
 
 
 def _holder(descriptor: int) -> dict | None:

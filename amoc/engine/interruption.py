@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a question: a loop asks it when it is able to save. No exception at any moment."""
+"""Ctrl-C, SIGTERM and SIGHUP set a flag, at which a loop looks where it can save; none raises in the middle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's speed is a fraction of: how fast the device multiplies matrices, and what a forward pass needs."""
+"""How fast the device multiplies matrices, and the FLOPs of a forward pass: a run's speed is told as a share of it."""
 
 from __future__ import annotations
 

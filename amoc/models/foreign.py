@@ -21,7 +21,7 @@ _CONTAINER, _PARALLEL = "state_dict", "module."  # a training state's key for th
 
 
 class _Number:
-    """What stands for a number of numpy's, of which nothing is needed: ACL's optimiser holds its learning rate so."""
+    """In place of a numpy number in a pickled optimiser, ACL's learning rate for one: it is not needed."""
 
     def __init__(self, *content: Any) -> None:
         pass

@@ -62,7 +62,7 @@ class ACL(nn.Module):
 
     @property
     def chance(self) -> dict[str, float]:
-        """As AMOC's: none, because the norms at the end of the head keep projections from being one point."""
+        """No loss has such a level: the head ends in a norm, so projections cannot all be one point."""
         return {}
 
     def remember(self, images: Tensor, generator: Generator) -> None:
@@ -141,9 +141,3 @@ class ACL(nn.Module):
     def update(self, nothing: None, optimizer: Optimizer) -> None:
         """The rest of it: the optimiser."""
         optimizer.step()
-
-    def step(self, one: Tensor, other: Tensor, optimizer: Optimizer, generator: Generator) -> tuple[Tensor, ...]:
-        """Both, one after the other."""
-        terms, nothing = self.gradients(one, other, generator)
-        self.update(nothing, optimizer)
-        return terms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil, log
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ class AMOC(nn.Module):
         return {"loss_clean": log(1 + self.settings.bank_length)}
 
     def remember(self, images: Tensor, generator: Generator) -> None:
-        """Before the first step: make room for what is kept of each image (N, H, W, 3) between epochs. Nothing is."""
+        """Nothing is kept of an image (N, H, W, 3) between epochs; CheaperAMOC does."""
 
     def diagnostics(self, taken: int) -> dict[str, int]:
         """What else a row of the training curve tells after so many steps: the age of the oldest key, in steps."""
@@ -153,23 +152,17 @@ class AMOC(nn.Module):
                 images = keys
             moved = ((self.pair.query, s.perturbs_query), (self.pair.key, s.perturbs_key))
             with norms_folded("adv", *(network.encoder for network, perturbed in moved if perturbed)):
-                perturbed = self.ascend(loss, images, generator, start)
+                perturbed = maximise(
+                    loss, images, epsilon=s.epsilon, steps=s.attack.steps,
+                    step_size=s.attack.relative_step * s.epsilon, random_start=s.attack.random_start, start=start,
+                    generator=generator,
+                )  # fmt: skip
         parts = perturbed.split(len(queries))
         if s.perturbs_query:
             views[0]["adv"] = parts[0]
         if s.perturbs_key:
             views[1]["adv"] = parts[-1]
         return views
-
-    def ascend(
-        self, loss: Callable[[Tensor], Tensor], images: Tensor, generator: Generator, start: Tensor | None = None
-    ) -> Tensor:
-        """The images (B, 3, H, W), each moved within its ball to where the loss is larger."""
-        s = self.settings
-        return maximise(
-            loss, images, epsilon=s.epsilon, steps=s.attack.steps, step_size=s.attack.relative_step * s.epsilon,
-            random_start=s.attack.random_start, start=start, generator=generator,
-        )  # fmt: skip
 
     def gradients(
         self, queries: Tensor, keys: Tensor, generator: Generator, which: Tensor | None = None
@@ -191,16 +184,8 @@ class AMOC(nn.Module):
         return Terms(*(term.detach() for term in terms)), new
 
     def update(self, new: dict[Branch, Tensor], optimizer: Optimizer) -> None:
-        """The rest of it: optimiser, momentum, banks."""
+        """The rest of the algorithm: optimiser, momentum, banks."""
         optimizer.step()
         self.pair.follow(self.settings.key_momentum)
         if self.settings.enqueue == "after":
             self.enqueue(new)
-
-    def step(
-        self, queries: Tensor, keys: Tensor, optimizer: Optimizer, generator: Generator, which: Tensor | None = None
-    ) -> Terms:
-        """Both, one after the other."""
-        terms, new = self.gradients(queries, keys, generator, which)
-        self.update(new, optimizer)
-        return terms

@@ -31,7 +31,10 @@ def warmup_cosine_by_step(step: int, steps: int, lr: float, warmup: int, final: 
 
 
 def learning_rate(options: Optimizer, epochs: int, epoch: int, step: int, steps: int) -> float:
-    """Of a step of an epoch that has so many: by the step for LARS, by the epoch for SGD."""
+    """The rate at a step of an epoch, both from 0: LARS changes it with every step, SGD with every epoch.
+
+    steps: that an epoch has.
+    """
     if isinstance(options, Lars):
         done, warmup = epoch * steps + step, options.warmup_epochs * steps
         return warmup_cosine_by_step(done, epochs * steps, options.lr, warmup, options.final_lr)

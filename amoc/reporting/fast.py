@@ -47,7 +47,7 @@ SINGLE = Column(
 def call(params: Params, profile: str, run: str) -> str:
     """How a run's attack differs from AMOC's: 'AMOC, 3 steps of 0.5 epsilon'."""
     settings = params.pretraining(profile, DATASET, run)
-    return f"{words.encoder(settings.plain() | {'method': 'amoc'})}, {how(settings)}"
+    return f"{words.encoder(settings.plain())}, {how(settings)}"
 
 
 def how(settings: AMOCPretraining) -> str:

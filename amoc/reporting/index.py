@@ -23,7 +23,7 @@ from amoc.reporting.web_page import Section, web_page
 
 NAME = "index"
 SUMMARY, CONTENTS, NOT_MADE = "Summary", "Contents", "Not made"
-LARGEST_SVG = 200_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
+LARGEST_SVG = 180_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
 _DEEPER = 2  # levels: above a report's headings are the page's own and its group's
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _ANSWERS = {1: "hold", 0: "do not hold", None: "not measured"}  # in the metrics.json of a page of claims
@@ -104,7 +104,7 @@ def answers(name: str, profile: str, written: Path = reports.REPORTS) -> Answers
 def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answers]) -> str:
     """How many reports there are, how many claims and floors hold, and which claims of those that were measured."""
     there = f"Reports made in this profile: {len(made)} of {len(TITLES)}."
-    counted = [f"- {TITLES[name].split(':')[0]}: {_counted(answers)}" for name, answers in judged.items() if answers]
+    counted = [f"- {made[name].title}" for name in judged]  # which says how many hold
     if "claims" not in judged:
         unknown = f"No claim has been judged: `{_command('claims', profile)}` does that."
         return page(f"{there} {unknown}", "\n".join(counted)).strip()
@@ -153,11 +153,6 @@ def _command(name: str, profile: str) -> str:
 
 def _counts(answers: Answers) -> dict[str, int]:
     return {answer: sum(value == key for value in answers.values()) for key, answer in _ANSWERS.items()}
-
-
-def _counted(answers: Answers) -> str:
-    """'7 hold, 2 do not hold, 9 not measured'."""
-    return ", ".join(f"{count} {answer}" for answer, count in _counts(answers).items())
 
 
 def _metrics(made: Collection[str], judged: Mapping[str, Answers]) -> dict[str, dict[str, float | None]]:

@@ -1,10 +1,11 @@
-"""A table of networks under attack, with a picture: what Tables 5 and 6 and the preprint's Table 3 share.
+"""A table of networks under attack, with a picture: what Tables 5 and 6 and the preprint's Tables 3 and 5 share.
 
 Such a table is a value, an `Attacked`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -211,13 +212,18 @@ def _title(used: Mapping[str, UsedAttack]) -> str:
 
 
 def _entries(lines: Sequence[Line], rows: Sequence[Row]) -> tuple[Entry, ...]:
-    """The models of the picture, each with its twin; 'AMOC fine-tuned' is AMOC, and below that fine-tuned."""
+    """The models of the picture, each with its twin; 'AMOC fine-tuned' is AMOC, and below that fine-tuned; where
+    that leaves two alike, their epochs tell them apart."""
     found = {line.key: row for line, row in zip(lines, rows, strict=True)}
+    alike = Counter(line.title for line in lines if line.measurement == LAST)
     entries = []
     for line in lines:
         if line.measurement == LAST:
             name, _, how = line.title.partition(" ")
             status = line.record.status if line.record else "not measured"
-            notes = tuple(note for note in (how, status) if note not in ("", "ok"))
-            entries.append(Entry(line.key, name.rstrip(","), notes, found[line.key], found.get(f"{line.key}_{TWIN}")))
+            epochs = line.settings.partition(" ep")[0]
+            length = f"{epochs} epochs" if epochs and alike[line.title] > 1 else ""
+            notes = tuple(note for note in (how, length, status) if note not in ("", "ok"))
+            look, twin = line.key.removesuffix("_long"), found.get(f"{line.key}_{TWIN}")
+            entries.append(Entry(look, name.rstrip(","), notes, found[line.key], twin))
     return tuple(entries)

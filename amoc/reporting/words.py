@@ -71,13 +71,13 @@ def attack(settings: Mapping[str, Any]) -> str:
 def encoder(settings: Mapping[str, Any]) -> str:
     """The method's name: AMOC is the variant ACA with its moving bank, MoCo is CCC, the others say their letters.
 
-    ACL is its dual stream; the other forms say their name.
+    ACL is its dual stream; the other forms say their name. What a cheaper attack saves is not in the name.
     """
     if settings["method"] == "acl":
         form = settings.get("form", "ds")
         return "ACL" if form == "ds" else f"ACL-{form.upper()}"
     variant, frozen = settings.get("variant"), settings.get("bank_adv") == "frozen"
-    if settings["method"] != "amoc" or variant is None:
+    if settings["method"] not in ("amoc", "amoc_cheaper") or variant is None:
         return settings["method"].upper()
     if variant == "ccc":
         return "MoCo"

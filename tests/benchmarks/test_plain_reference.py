@@ -16,6 +16,7 @@ from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.loop import build_method, build_optimizer
 from amoc.settings import Pretraining
 from benchmarks.reference import Trainer, loader
+from tests.pretraining.networks import take_step
 
 MEAN, STD = (0.5, 0.4375, 0.375), (0.25, 0.28125, 0.3125)  # the same in float32 and in float64
 CPU = torch.device("cpu")
@@ -154,7 +155,7 @@ def test_steps_are_ours(small: Small, generator: torch.Generator, monkeypatch: p
         attacked = ({"clean": query, "adv": perturbed}, {"clean": key})
         monkeypatch.setattr(ours, "attack", lambda *given, attacked=attacked: attacked)
         monkeypatch.setattr(theirs, "perturb", lambda *given, perturbed=perturbed: perturbed)
-        terms = ours.step(query, key, optimizer, generator)
+        terms = take_step(ours, query, key, optimizer, generator)
         assert theirs.step(query, key) == pytest.approx(terms.total.item(), rel=1e-9)
     for own, other in ((ours.pair.query, theirs.model.query), (ours.pair.key, theirs.model.key)):
         state = other.state_dict()

@@ -92,7 +92,7 @@ def test_a_report_of_fine_tuned_networks_depends_on_their_encoders(graph):
         ("table5_seed2", "cifar10"): table5_seed2.TABLE.models.values(),
         ("table6", "cifar100"): table6.TABLE.models.values(),
         ("v1_table3", "cifar10"): v1_table3.TABLE.models.values(),
-        ("v1_table5", "cifar10"): v1_table5.MODELS,
+        ("v1_table5", "cifar10"): v1_table5.TABLE.models.values(),
         ("v1_figure2", "cifar10"): [line.name for line in v1_figure2.FIGURE.lines],
     }
     for (report, dataset), models in shown.items():

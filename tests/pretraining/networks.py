@@ -1,9 +1,10 @@
-"""Networks for tests of a method: with random numbers everywhere, and reduced to one norm branch."""
+"""Networks for tests of a method: with random numbers everywhere, reduced to one norm branch, a step further."""
 
 from __future__ import annotations
 
 import copy
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +34,13 @@ def in_branch(network: nn.Module, name: str) -> nn.Module:
 def unit(projections: Tensor) -> Tensor:
     """Rows of length 1."""
     return projections / projections.square().sum(dim=1, keepdim=True).sqrt()
+
+
+def take_step(
+    method: Any, one: Tensor, other: Tensor, optimizer: torch.optim.Optimizer, generator: torch.Generator | None,
+    which: Tensor | None = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """All of a step on two views of a batch: gradients, and what follows from them. Returns the losses."""
+    terms, left = method.gradients(one, other, generator, which)
+    method.update(left, optimizer)
+    return terms

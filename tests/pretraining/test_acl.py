@@ -20,7 +20,7 @@ from amoc.pretraining.acl import ACL
 from amoc.pretraining.loop import build_method, build_optimizer
 from amoc.pretraining.passes import passes
 from amoc.settings import ACLPretraining, TrainingAttack
-from tests.pretraining.networks import in_branch, randomise, unit
+from tests.pretraining.networks import in_branch, randomise, take_step, unit
 
 BATCH, EPSILON, TEMPERATURE = 3, 0.1, 0.5
 PERTURBED = {"ds": ("one", "other"), "a2s": ("other",), "a2a": ("one", "other")}
@@ -254,7 +254,7 @@ def test_steps_by_hand(form, make, views, monkeypatch):
     state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
     monkeypatch.setattr(method, "attack", lambda one, other, generator: given_to(form, views))
     for _ in range(2):
-        results.append(method.step(views["one"], views["other"], optimizer, None))
+        results.append(take_step(method, views["one"], views["other"], optimizer, None))
 
         twin.load_state_dict(state)
         networks = {name: in_branch(twin.network, name) for name in ("clean", "adv")}
@@ -296,7 +296,7 @@ def test_step_hands_the_attacks_views_to_the_loss(form, make, views, generator, 
     attack, losses = method.attack, method.losses
     monkeypatch.setattr(method, "attack", lambda *arguments: seen.append(attack(*arguments)) or seen[-1])
     monkeypatch.setattr(method, "losses", lambda *given: seen.append(given) or losses(*given))
-    method.step(views["one"], views["other"], torch.optim.SGD(method.trained.parameters(), 0.1), generator)
+    take_step(method, views["one"], views["other"], torch.optim.SGD(method.trained.parameters(), 0.1), generator)
     assert all(one is other for one, other in zip(*seen, strict=True))
 
 
@@ -316,7 +316,7 @@ def test_passes_are_those_that_a_step_makes(form, make, views, generator):
         images.append(cost * len(features))
 
     method.encoder.register_forward_hook(count)
-    method.step(views["one"], views["other"], torch.optim.SGD(method.trained.parameters(), 0.1), generator)
+    take_step(method, views["one"], views["other"], torch.optim.SGD(method.trained.parameters(), 0.1), generator)
     assert sum(images) / BATCH == passes(method.settings)
 
 

@@ -22,7 +22,7 @@ from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.passes import passes
 from amoc.pretraining.variants import VARIANTS
 from amoc.settings import AMOCPretraining, TrainingAttack
-from tests.pretraining.networks import in_branch, randomise, unit
+from tests.pretraining.networks import in_branch, randomise, take_step, unit
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def test_steps_of_aca_by_hand(enqueue, make, views, monkeypatch):
         method, "attack", lambda queries, keys, generator: ({"clean": queries, "adv": views["q adv"]}, {"clean": keys})
     )
     for turn in range(2):
-        results.append(method.step(views["q clean"], views["k clean"], optimizer, None))
+        results.append(take_step(method, views["q clean"], views["k clean"], optimizer, None))
 
         twin.load_state_dict(state)
         query = {name: in_branch(twin.pair.query, name) for name in ("clean", "adv")}
@@ -408,7 +408,8 @@ def test_step_hands_the_attacks_views_to_the_loss(variant, make, views, generato
     attack, losses = method.attack, method.losses
     monkeypatch.setattr(method, "attack", lambda *arguments: seen.append(attack(*arguments)) or seen[-1])
     monkeypatch.setattr(method, "losses", lambda *given: seen.append(given) or losses(*given))
-    method.step(views["q clean"], views["k clean"], torch.optim.SGD(method.pair.query.parameters(), 0.1), generator)
+    optimizer = torch.optim.SGD(method.pair.query.parameters(), 0.1)
+    take_step(method, views["q clean"], views["k clean"], optimizer, generator)
     attacked, given = seen
     for one, other in zip(attacked, given, strict=True):
         assert one is other
@@ -432,7 +433,8 @@ def test_passes_are_those_that_a_step_makes(variant, bank_adv, make, views, gene
 
     for network in (method.pair.query, method.pair.key):
         network.encoder.register_forward_hook(count)
-    method.step(views["q clean"], views["k clean"], torch.optim.SGD(method.pair.query.parameters(), 0.1), generator)
+    optimizer = torch.optim.SGD(method.pair.query.parameters(), 0.1)
+    take_step(method, views["q clean"], views["k clean"], optimizer, generator)
     assert sum(images) / BATCH == passes(method.settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 
 from amoc.params import Params
 from amoc.refusal import Refusal
@@ -39,6 +40,8 @@ def attacked(settings, made, save, tmp_path):
             whole = model in settings.networks(dataset)
             ask = settings.classifying if whole else settings.pretraining
             content = made.result(model, "attack", ask(profile, dataset, model).plain(), {"last": outcomes})
+            if whole and (run := settings.classifying(profile, dataset, model).encoder):
+                content["encoder"]["settings"] = settings.pretraining(profile, dataset, run).plain()
             save(content | {"profile": profile, "dataset": dataset, "test_images": 100})
         return tmp_path / "results"
 
@@ -48,7 +51,7 @@ def attacked(settings, made, save, tmp_path):
 def test_rows_are_those_that_were_published():
     assert list(v1_table3.TABLE.models) == list(published.numbers("v1_table3"))
     assert [line.key for line in v1_table4.TABLE.lines] == list(published.numbers("v1_table4"))
-    assert list(v1_table5.ROWS) == list(published.numbers("v1_table5"))
+    assert list(v1_table5.TABLE.models) == list(published.numbers("v1_table5"))
     assert [line.key for line in v1_table6.TABLE.lines] == list(published.numbers("v1_table6"))
     assert {key.removesuffix("_early_stopped") for key in table6.TABLE.models} == set(published.numbers("table6"))
 
@@ -59,8 +62,8 @@ def test_columns_are_those_that_were_published():
     for table in (v1_table4, v1_table6):
         row = published.numbers(table.TABLE.name)["acc"]
         assert [column for column in row if column != "epochs"] == list(table.TABLE.measures)
-    columns = [f"{attack}_{length}" for length in v1_table5.LENGTHS for attack in v1_table5.ATTACKS]
-    assert columns == list(published.numbers("v1_table5")["acc_finetuned"])
+    row = published.numbers("v1_table5")["acc_finetuned"]
+    assert tuple(column for column in row if column != "epochs") == v1_table5.TABLE.columns[:2]
 
 
 def test_encoders_are_as_long_as_the_preprints(settings):
@@ -69,13 +72,12 @@ def test_encoders_are_as_long_as_the_preprints(settings):
 
     assert [length(line.run) for line in v1_table4.TABLE.lines] == [1000] * 3
     assert [length(line.run) for line in v1_table6.TABLE.lines] == [200] * 5
-    for name, both in v1_table5.ROWS.items():
-        trained = [settings.classifying("paper", "cifar10", model) for model in both]
-        assert [length(network.encoder) for network in trained] == [200, 1000], name
-        assert {network.recipe_name for network in trained} == {"finetune_v1"}
-    short, long = (settings.classifying("paper", "cifar10", m).encoder for m in v1_table5.ROWS["acl_finetuned"])
-    assert settings.pretraining("paper", "cifar10", short).batch_size == 256
-    assert settings.pretraining("paper", "cifar10", long).batch_size == 512
+    for key, name in v1_table5.TABLE.models.items():
+        network = settings.classifying("paper", "cifar10", name)
+        assert length(network.encoder) == published.number("v1_table5", key, "epochs")
+        assert network.recipe_name == "finetune_v1"
+        batch = {"acl_finetuned": 256, "acl_finetuned_long": 512}.get(key, 256)
+        assert settings.pretraining("paper", "cifar10", network.encoder).batch_size == batch
 
 
 def test_frozen_means_the_preprints_bank(settings):
@@ -92,7 +94,7 @@ def test_table3_of_the_preprint_has_its_own_step(settings, attacked):
         "l2_pgd50_v1": 34.0,
     }  # fmt: skip
     assert "- L2-PGD: PGD, L2 0.8, 50 steps of 0.05 epsilon\n" in report.markdown
-    assert "AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT, b64 + b64)" in report.markdown
+    assert "AMOC-ACA frozen bank fine-tuned (80 + 12 ep PGD-AT, b64 + b64)" in report.markdown
     assert settings.attack("paper", "l2_pgd50_v1").relative_step == 0.05
     assert report.draw() is not None
 
@@ -112,16 +114,15 @@ def test_table6_is_of_cifar100(settings, attacked):
         table6.build(settings, "demo", ROOT / "nowhere")
 
 
-def test_table5_of_the_preprint_puts_short_and_long_side_by_side(settings, attacked):
-    report = v1_table5.build(settings, "demo", attacked("cifar10", list(v1_table5.MODELS), "v1"))
-    assert report.metrics["acl_finetuned"] == {
-        "clean_200": 9.0, "pgd20_200": 0.0, "clean_1000": 19.0, "pgd20_1000": 10.0
-    }  # fmt: skip
-    assert report.metrics["aca_frozen_finetuned"]["pgd20_1000"] == 50.0
-    assert "| Clean, 40 ep |" in report.markdown and "PGD20, 80 ep" in report.markdown
-    assert "| ACL fine-tuned (12 ep PGD-AT, b64) " in report.markdown
+def test_table5_of_the_preprint_tells_short_from_long(settings, attacked):
+    report = v1_table5.build(settings, "demo", attacked("cifar10", list(v1_table5.TABLE.models.values()), "v1"))
+    assert (report.metrics["acl_finetuned"]["clean"], report.metrics["acl_finetuned_long"]["clean"]) == (9.0, 19.0)
+    assert report.metrics["aca_frozen_finetuned_long"]["linf_pgd20"] == 50.0
+    assert "| ACL fine-tuned (40 + 12 ep PGD-AT, b64 + b64) " in report.markdown
+    assert "| ACL fine-tuned (80 + 12 ep PGD-AT, b128 + b64) " in report.markdown
     assert "AMOC of 200 epochs, fine-tuned, beats ACL of 1000" in report.markdown
-    assert "ACL 64 and 128, AMOC-ACC 64 and 64, AMOC-ACA frozen bank 64 and 64." in report.markdown
+    shown = [text.get_text() for text in report.draw().findobj(Text)]
+    assert shown.count("40 + 12 epochs") == shown.count("80 + 12 epochs") == 3
 
 
 def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, tmp_path):
@@ -137,12 +138,15 @@ def test_published_numbers_are_for_the_paper_profile_alone(settings, attacked, t
 
 
 def test_a_network_that_went_wrong_is_named(settings, attacked, made, save, tmp_path):
-    results = attacked("cifar10", list(v1_table5.MODELS), "v1")
+    results = attacked("cifar10", list(v1_table5.TABLE.models.values()), "v1")
     own = settings.classifying("demo", "cifar10", "acc_finetuned_v1").plain()
-    save(made.result("acc_finetuned_v1", "attack", own, {}, status="nan", note="diverged", test_images=100))
+    content = made.result("acc_finetuned_v1", "attack", own, {}, status="nan", note="diverged", test_images=100)
+    content["encoder"]["settings"] = settings.pretraining("demo", "cifar10", "acc").plain()
+    save(content)
     report = v1_table5.build(settings, "demo", results)
-    assert report.metrics["acc_finetuned"]["clean_200"] is None
-    assert "acc_finetuned_v1: diverged" in report.markdown
+    assert report.metrics["acc_finetuned"]["clean"] is None
+    assert "| AMOC-ACC fine-tuned (40 + 12 ep PGD-AT, b64 + b64), nan " in report.markdown
+    assert "diverged" in report.markdown
 
 
 def test_table2_of_the_preprint_lists_its_suite(settings):
@@ -154,7 +158,8 @@ def test_table2_of_the_preprint_lists_its_suite(settings):
 
 
 def test_table2_of_the_preprint_has_the_runs_and_networks_that_its_reports_read(settings):
-    read = {*v1_table3.TABLE.models.values(), *v1_table5.MODELS, *(line.name for line in v1_figure2.FIGURE.lines)}
+    read = {*v1_table3.TABLE.models.values(), *v1_table5.TABLE.models.values()}
+    read |= {line.name for line in v1_figure2.FIGURE.lines}
     encoders = {settings.classifying("paper", "cifar10", name).encoder for name in read} - {None}
     probed = {line.run for table in (v1_table4, v1_table6) for line in table.TABLE.lines}
     probes = {measure.partition("_")[0] for table in (v1_table4, v1_table6) for measure in table.TABLE.measures}
@@ -165,15 +170,16 @@ def test_table2_of_the_preprint_has_the_runs_and_networks_that_its_reports_read(
     assert "amoc_free" not in text and "ALP" not in text and "AdEv" not in text
 
 
-@pytest.mark.parametrize(("report", "suite"), [(v1_table3, "v1"), (v1_table5, "v1")])
-def test_a_network_whose_encoder_collapsed_says_so(settings, attacked, made, save, report, suite):
+@pytest.mark.parametrize(
+    ("report", "key"), [(v1_table3, "aca_frozen_finetuned"), (v1_table5, "aca_frozen_finetuned_long")]
+)
+def test_a_network_whose_encoder_collapsed_says_so(settings, attacked, made, save, report, key):
     """Its own training may have ended well."""
-    models = v1_table3.TABLE.models.values() if report is v1_table3 else v1_table5.MODELS
-    results = attacked("cifar10", list(models), suite)
+    results = attacked("cifar10", list(report.TABLE.models.values()), "v1")
     sound = report.build(settings, "demo", results)
-    assert "its encoder" not in sound.markdown and "doubtful" not in sound.metrics["aca_frozen_finetuned"]
+    assert "its encoder" not in sound.markdown and "doubtful" not in sound.metrics[key]
     save(made.probed("aca_frozen_long", (50,) * 4) | {"status": "collapsed"})
     told = report.build(settings, "demo", results)
     assert "its encoder collapsed: the features of its pre-training, or its projections, ended as " in told.markdown
-    assert told.metrics["aca_frozen_finetuned"]["doubtful"] == 1 and "doubtful" not in told.metrics["acc_finetuned"]
-    assert told.metrics["aca_frozen_finetuned"] == sound.metrics["aca_frozen_finetuned"] | {"doubtful": 1}
+    assert told.metrics[key]["doubtful"] == 1 and "doubtful" not in told.metrics["acc_finetuned"]
+    assert told.metrics[key] == sound.metrics[key] | {"doubtful": 1}

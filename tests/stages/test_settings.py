@@ -66,7 +66,7 @@ def test_there_is_a_file_for_each_run_network_suite_and_list_of_protocols(profil
     named = {f"{dataset}/{name}" for dataset in DATASETS for name in params.runs(dataset) + params.networks(dataset)}
     named |= {f"{kind}/{name}" for kind in ("suites", "probed_suites") for name in params.raw["suites"]}
     named |= {"protocols/probes", *(f"protocols/{name}" for name in params.raw["protocols"])}
-    named |= {f"sections/{name}" for name in (*settings.SECTIONS, "profile", "paper", "paper_amoc")}
+    named |= {f"sections/{name}" for name in (*settings.SECTIONS, "stands_in")}
     assert found == named | {"data", "embedding", "corrupt", "sheet"}
 
 

@@ -37,30 +37,21 @@ class Look:
 
 
 # Okabe and Ito's palette for all kinds of colour vision; grey for its black, and Tol's indigo for its yellow, which
-# is too faint for a mark on white. Eight colours are as many as can be told apart, so a variant of AMOC has the colour
-# of AMOC where its query is perturbed and of MoCo where it is clean, and a marker of its own.
-_ORANGE, _BLUE = "#E69F00", "#0072B2"
+# is too faint for a mark on white. Eight colours are as many as can be told apart, so what the preprint fine-tunes has
+# the colour of the journal's, and a marker of its own.
 LOOKS = {
     "standard": Look("#4D4D4D"),
     "pgd_at": Look("#56B4E9"),
     "adv_training": Look("#56B4E9"),  # what the preprint calls PGD-AT
     "alp": Look("#CC79A7"),
     "trades": Look("#009E73"),
-    "amoc": Look(_ORANGE),
+    "amoc": Look("#E69F00"),
     "amoc_finetuned": Look("#D55E00"),
     "acc_finetuned": Look("#D55E00", "s"),
     "aca_frozen_finetuned": Look("#D55E00", "P"),
-    "moco": Look(_BLUE),
+    "moco": Look("#0072B2"),
     "acl": Look("#332288"),
-    "aca": Look(_ORANGE),  # AMOC
-    "aca_frozen": Look(_ORANGE, "P"),
-    "acc": Look(_ORANGE, "s"),
-    "aaa": Look(_ORANGE, "^"),
-    "aac": Look(_ORANGE, "v"),
-    "ccc": Look(_BLUE),  # MoCo
-    "cca": Look(_BLUE, "s"),
-    "caa": Look(_BLUE, "^"),
-    "cac": Look(_BLUE, "v"),
+    "acl_finetuned": Look("#332288"),
 }
 
 _STYLE: dict[str, Any] = {

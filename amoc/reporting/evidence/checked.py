@@ -24,13 +24,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def find(
-    model: type[Model], file: Path, profile: str, command: str, said: Mapping[str, object] | None = None
+    model: type[Model], file: Path, profile: str, command: str, expected: Mapping[str, object] | None = None
 ) -> Model | None:
     """What a file holds; None if there is none in a profile whose runs take hours or days.
 
     Args:
         command: what makes it.
-        said: what it must say of itself, by key.
+        expected: what it must say of itself, by key.
 
     Raises:
         Refusal: it is not there in the demo, whose runs take minutes, or `read` refuses it, or it is of something else;
@@ -41,9 +41,9 @@ def find(
             raise Refusal(f"{file} is missing: run `dvc repro`, or only `{command}` if all that it needs is there")
         return None
     found = read(model, file, f"make it again with `{command}`")
-    for key, expected in (said or {}).items():
-        if (value := getattr(found, key)) != expected:
-            raise Refusal(f"{file} says that its {key} is {value!r}, not {expected!r}: make it again with `{command}`")
+    for key, right in (expected or {}).items():
+        if (value := getattr(found, key)) != right:
+            raise Refusal(f"{file} says that its {key} is {value!r}, not {right!r}: make it again with `{command}`")
     return found
 
 

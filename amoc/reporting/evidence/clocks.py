@@ -12,7 +12,7 @@ from amoc.reporting.evidence.checked import RESULTS
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0)]
 
 
 class Clock(BaseModel):
@@ -21,8 +21,8 @@ class Clock(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     seconds: dict[str, NotNegative]  # by phase: "total", and within it "train"
-    counts: dict[str, Count]  # "images": how many went through a training step, an image once per epoch
-    epochs: Count  # that the seconds are of: the finished ones, and one that was no longer finite
+    counts: dict[str, Whole]  # "images": how many went through a training step, an image once per epoch
+    epochs: Whole  # that the seconds are of: the finished ones, and one that was no longer finite
     device: str
     threads: int
     torch: str

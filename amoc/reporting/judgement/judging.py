@@ -129,15 +129,15 @@ def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
         return Verdict(claim, verdict, None, unit, _detail(parts, verdict, None), parts)
     tightest = min(measured, key=lambda part: part.margin)
     beyond = (all if verdict == "holds" else any)(part.beyond for part in deciding)
-    detail = _detail(parts, verdict, tightest.margin)
+    detail = _detail(parts, verdict, tightest)
     return Verdict(claim, verdict, tightest.margin, unit, detail, parts, tightest.limit, beyond)
 
 
-def _detail(parts: Sequence[PartVerdict], verdict: Answer, margin: float | None) -> str:
+def _detail(parts: Sequence[PartVerdict], verdict: Answer, tightest: PartVerdict | None) -> str:
     """How many parts hold, unless all do; what decides: the tightest if the claim holds, each part that fails, or what
     is missing; and what is better than claimed."""
     if verdict == "holds":
-        deciding = [next(part.detail for part in parts if part.margin == margin)]
+        deciding = [tightest.detail] if tightest else []  # none if all parts are better than claimed
     elif verdict == "does not hold":
         deciding = [part.detail for part in parts if part.verdict == verdict]
     else:

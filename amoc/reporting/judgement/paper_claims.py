@@ -254,10 +254,10 @@ CLAIMS = (
                 "ACA with the frozen bank: clean and PGD20",
                 tuple(
                     difference(
-                        Quantity("v1_table5", "aca_frozen_finetuned", f"{measure}_200"),
-                        Quantity("v1_table5", "acl_finetuned", f"{measure}_1000"),
+                        Quantity("v1_table5", "aca_frozen_finetuned", measure),
+                        Quantity("v1_table5", "acl_finetuned_long", measure),
                     )
-                    for measure in ("clean", "pgd20")
+                    for measure in ("clean", "linf_pgd20")
                 ),
             ),
         ),

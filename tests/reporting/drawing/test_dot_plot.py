@@ -125,11 +125,12 @@ def test_the_key_tells_what_is_there(figure):
 
 def test_the_key_tells_marks_that_are_no_dots():
     """In the colour in which they are drawn."""
-    entries = [Entry(name, name.upper(), (), accuracies(1, 2, 3)) for name in ("alp", "acc_finetuned", "aca_frozen")]
+    names = ("alp", "acc_finetuned", "aca_frozen_finetuned")
+    entries = [Entry(name, name.upper(), (), accuracies(1, 2, 3)) for name in names]
     figure = drawn(*entries)
-    assert keys(figure) == [["last epoch"], ["ACC_FINETUNED", "ACA_FROZEN"]]
+    assert keys(figure) == [["last epoch"], ["ACC_FINETUNED", "ACA_FROZEN_FINETUNED"]]
     squares, crosses = figure.axes[0].findobj(Legend)[1].get_lines()
-    for mark, name in ((squares, "acc_finetuned"), (crosses, "aca_frozen")):
+    for mark, name in ((squares, "acc_finetuned"), (crosses, "aca_frozen_finetuned")):
         assert (mark.get_marker(), mark.get_color()) == (LOOKS[name].marker, LOOKS[name].colour)
 
 

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from amoc.pretraining.variants import VARIANTS
 from amoc.reporting import table5
 from amoc.reporting.drawing.figures import COLUMN, LOOKS, MARGIN, Look, render, style
 from tests import shipped
@@ -63,15 +62,13 @@ def test_marks_stand_out_from_white(name):
     assert 1.05 / (luminance + 0.05) > 2.2
 
 
-def test_every_variant_has_a_look_of_its_own_in_the_colour_of_its_query():
+def test_the_preprints_networks_are_told_by_their_markers():
     preprints = {"adv_training", "acc_finetuned", "aca_frozen_finetuned"}
-    assert set(LOOKS) == {*METHODS, *VARIANTS, "aca_frozen"} | preprints
-    assert (LOOKS["aca"], LOOKS["ccc"], LOOKS["adv_training"]) == (LOOKS["amoc"], LOOKS["moco"], LOOKS["pgd_at"])
+    assert set(LOOKS) == {*METHODS, "acl_finetuned"} | preprints
+    assert (LOOKS["adv_training"], LOOKS["acl_finetuned"]) == (LOOKS["pgd_at"], LOOKS["acl"])
     assert {LOOKS[name].colour for name in preprints - {"adv_training"}} == {LOOKS["amoc_finetuned"].colour}
-    own = [look for name, look in LOOKS.items() if name not in ("aca", "ccc", "adv_training")]
+    own = [look for name, look in LOOKS.items() if name not in ("adv_training", "acl_finetuned")]
     assert len(set(own)) == len(own)
-    for name, variant in VARIANTS.items():
-        assert LOOKS[name].colour == LOOKS["amoc" if variant.query == "adv" else "moco"].colour
 
 
 def test_light_is_halfway_to_white():

@@ -115,6 +115,19 @@ def test_what_was_conceded_may_be_better_than_claimed():
     assert verdict.detail.startswith(f"{counted}; missing: a, b in t; better")
 
 
+def test_a_claim_that_is_better_than_claimed_in_all_it_says_holds_without_a_margin():
+    verdict = verdict_of(replace(LOW, conceded=True), u={"c": {"x": 3.0}})
+    assert (verdict.verdict, verdict.margin) == ("holds", None)
+    assert verdict.detail == "better than claimed: closest is c under 1, x: c x 3"
+
+
+def test_the_part_that_is_named_is_the_one_whose_margin_is_shown():
+    """Not another one with the same number in another unit."""
+    verdict = verdict_of(CHEAP, LOW, t={"a": {"s": 1.0}, "b": {"s": 1.0}}, u={"c": {"x": 0.8}})
+    assert [part.margin for part in verdict.parts] == [0.2, 0.2] and verdict.unit == "points"
+    assert verdict.detail == "closest is c under 1, x: c x 0.8"
+
+
 def test_the_margin_is_in_points_if_any_part_is():
     numbers = {"a": {"x": 5.0, "y": 5.0, "s": 1.0}, "b": {"x": 1.0, "y": 1.0, "s": 1.0}}
     assert (verdict_of(CHEAP, BEATS, t=numbers).margin, verdict_of(CHEAP, BEATS, t=numbers).unit) == (4.0, "points")
