@@ -115,7 +115,7 @@ def test_enough_was_found() -> None:
     assert len(LINES) >= 20
     assert all(programs.count(program) >= least for program, least in zip(PROGRAMS, (5, 18, 2, 2), strict=True))
     assert len(PATHS) >= 35 and len(NAMES) >= 3 and len(KEYS) >= 1 and len(LINKS) >= 2
-    assert len(blocks("python")) == 2 and len(blocks("yaml")) == 1
+    assert len(blocks("python")) == 3 and len(blocks("yaml")) == 1
     assert {name for name, _ in FENCE.findall(TEXT)} == {"sh", "python", "yaml"}  # no block that nothing checks
 
 
@@ -453,6 +453,8 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from amoc.models.norm import branch
 
     encoder = Encoder("resnet18", 4, (0.3,) * 3, (0.4,) * 3).eval()
+    for norm in (module for name, module in encoder.named_modules() if name.endswith(".adv")):
+        norm.weight.data.uniform_(0.5, 1.5)  # or both branches would be one
     head = linear_head(encoder.features, 10)
     torch.nn.init.normal_(head.weight)
     monkeypatch.chdir(tmp_path)
@@ -465,6 +467,7 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with branch(encoder, "adv"):
         torch.testing.assert_close(names["features"], encoder(names["images"]), atol=1e-2, rtol=1e-2)  # float16 weights
+    torch.testing.assert_close(names["same_features"], names["features"])
     assert names["fooled"].shape == (16,)
     moved = (names["adversarial"] - names["images"]).abs().max()
     assert 0 < moved <= shipped.params().epsilon("demo").linf + 1e-6

@@ -15,6 +15,7 @@ from amoc.engine.files import write_atomically
 from amoc.models.classifier import Classifier
 from amoc.models.encoder import Encoder
 from amoc.models.heads import linear_head
+from amoc.models.norm import DualBatchNorm
 from amoc.refusal import Refusal
 
 _KEY = "amoc"  # the only metadata key: several would be written in random order
@@ -83,7 +84,7 @@ def save_encoder(path: Path, encoder: Encoder, about: dict[str, Any]) -> None:
 
 
 def load_encoder(path: Path, expected: dict[str, Any] | None = None) -> tuple[Encoder, dict[str, Any]]:
-    """An encoder in eval mode, and what the file says about it.
+    """An encoder in eval mode, its norms on the branch that it is evaluated with, and what the file says about it.
 
     Args:
         path: a file that `save_encoder` wrote.
@@ -98,6 +99,9 @@ def load_encoder(path: Path, expected: dict[str, Any] | None = None) -> tuple[En
             raise Refusal(f"{path} holds an encoder with {key} {about[key]!r}, but the settings say {value!r}")
     encoder = _build(about)
     _load_exactly({"": encoder.backbone}, tensors, path)
+    for module in encoder.modules():
+        if isinstance(module, DualBatchNorm):
+            module.branch = about["branch"]
     return encoder.eval(), about
 
 

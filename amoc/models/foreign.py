@@ -98,7 +98,7 @@ def recognise(path: Path, found: Keys, ours: Keys, asked: str | None = None) -> 
         which = f"the layout {name}" if asked else f"any layout ({', '.join(LAYOUTS)}); compared with {name}"
         raise Refusal(
             f"{path} does not have the keys of {which}: missing are {_listed(missing)}, unexpected are "
-            f"{_listed(unexpected)}"
+            f"{_listed(unexpected)}; architecture and width have to be the profile's"
         )
     return fitting[0]
 

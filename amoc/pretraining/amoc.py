@@ -181,7 +181,7 @@ class AMOC(nn.Module):
         terms, new = self.losses(queries, keys)
         self.trained.zero_grad(set_to_none=True)
         terms.total.backward()
-        return Terms(*(term.detach() for term in terms)), new
+        return terms._make(term.detach() for term in terms), new
 
     def update(self, new: dict[Branch, Tensor], optimizer: Optimizer) -> None:
         """The rest of the algorithm: optimiser, momentum, banks."""

@@ -22,7 +22,7 @@ from amoc.reporting.drawing import contact_sheet
 from amoc.reporting.evidence import checked, corruption_records, records
 from amoc.reporting.evidence.checked import RESULTS, Checked
 from amoc.reporting.evidence.corruption_records import NAMES, PROCEDURAL, SEVERITIES, CorruptionRecord, Images
-from amoc.reporting.evidence.records import Count, Evaluate
+from amoc.reporting.evidence.records import Count, Evaluate, ImageSource
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -55,7 +55,7 @@ class Sheet(Checked):
 
     profile: Literal[PROFILES]
     dataset: str
-    source: Literal["digits", "cifar"]
+    source: ImageSource
     images: Images
     evaluate: Evaluate
     fingerprints: dict[str, str]

@@ -60,10 +60,12 @@ def attack(settings: Mapping[str, Any]) -> str:
             f"{settings['binary_search_steps']} x {settings['steps']} steps, learning rate {settings['lr']:g}, "
             f"first constant {settings['initial_const']:g}"
         )
-    else:
+    elif kind == "autoattack":
         how = f"version standard, {settings['square_queries']} queries of Square"
         if settings.get("search_precision", "float32") != "float32":
             how += f", searching in {settings['search_precision']}"
+    else:
+        raise ValueError(f"there are no words for attacks of the kind {kind}")
     subset = f", the first {settings['images']} test images" if settings.get("images") else ""
     return f"{ATTACKS[kind]}, {NORMS[settings['norm']]} {radius(settings['epsilon'])}, {how}{subset}"
 

@@ -239,7 +239,7 @@ def test_a_key_too_few_or_too_many(tmp_path, scheme):
         assert missing | unexpected, key
     for key in ("conv1.bias", "layer1.0.downsample.0.weight", "linear.weight", "fc.scale", "queue"):
         assert LAYOUTS[name].difference(keys | {key}, ours) == (frozenset(), {key})
-    sentence = rf"any layout \(amoc, .*\); compared with {name}: missing are none, unexpected are conv1\.bias$"
+    sentence = rf"any layout \(amoc, .*\); compared with {name}: missing are none, unexpected are conv1\.bias; architecture"
     with pytest.raises(Refusal, match=sentence):
         adopted(saved(state | {"conv1.bias": torch.zeros(4)}, tmp_path), normalisation=OWN)
 
@@ -262,7 +262,7 @@ def test_another_layout_than_told(tmp_path):
     path = saved(checkpoints.state("amoc", 4), tmp_path)
     sentence = (
         r"does not have the keys of the layout acl: missing are bn1\.bn_list\.0\.bias, .* and \d+ more, unexpected are "
-        r"bn1\.bn_adv\.bias, .* and \d+ more$"
+        r"bn1\.bn_adv\.bias, .* and \d+ more; architecture and width have to be the profile's$"
     )
     with pytest.raises(Refusal, match=sentence):
         adopted(path, layout="acl")

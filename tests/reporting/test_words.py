@@ -50,6 +50,11 @@ def test_attack(settings, text):
     assert words.attack(settings) == text
 
 
+def test_an_attack_without_words_is_not_called_another():
+    with pytest.raises(ValueError, match="no words for attacks of the kind boundary"):
+        words.attack({"kind": "boundary", "norm": "l2", "epsilon": 0.5, "steps": 100})
+
+
 def test_every_attack_of_the_settings_has_words(params):
     for profile in ("demo", "small", "paper"):
         for name in params.raw["attacks"]:

@@ -15,8 +15,10 @@ from amoc.params import PROBES, PROFILES
 from amoc.refusal import Refusal
 from amoc.reporting.evidence import checked
 from amoc.reporting.evidence.checked import RESULTS, Checked
+from amoc.settings import SOURCES
 
 Count = Annotated[int, Field(ge=1)]
+ImageSource = Literal[tuple(SOURCES)]
 Kind = Literal["evaluate", "attack", "radii"]
 
 ROUNDING = 0.005  # stored accuracies have two decimals
@@ -142,7 +144,7 @@ class Result(Checked):
     profile: Literal[PROFILES]
     dataset: str
     name: str
-    source: Literal["digits", "cifar"]
+    source: ImageSource
     test_images: Count
     train_images: Count
     settings: Settings

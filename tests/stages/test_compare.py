@@ -1,0 +1,54 @@
+"""Encoders of any names side by side, from the results that are committed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from amoc.refusal import Refusal
+from stages import compare
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = [(probe, attack) for probe in ("stdev", "adev", "robev") for attack in ("clean", "linf_pgd20")]
+
+
+@pytest.fixture(autouse=True)
+def at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def accuracies(run: str) -> list[float]:
+    content = json.loads(Path(f"results/small/cifar10/evaluate/{run}.json").read_text(encoding="utf-8"))
+    return [content["measurements"][probe][attack]["accuracy"] for probe, attack in COLUMNS]
+
+
+def rows(printed: str) -> dict[str, list[str]]:
+    lines = (line.strip("|").split("|") for line in printed.splitlines() if line.startswith("|"))
+    return {title.strip(): [cell.strip(" *_") for cell in cells] for title, *cells in lines}
+
+
+def test_each_run_has_a_row_and_the_mean_of_its_seeds_another(capsys):
+    compare.main("small", "cifar10", ["amoc_lambda02", "acl"])
+    shown = rows(capsys.readouterr().out)
+    assert shown["amoc_lambda02: AMOC (20 ep, b64)"] == [f"{number:.1f}" for number in accuracies("amoc_lambda02")]
+    assert shown["acl: ACL (20 ep, b128)"] == [f"{number:.1f}" for number in accuracies("acl")]
+    repeated = [accuracies(run) for run in ("acl", *(f"acl_seed{seed}" for seed in range(2, 6)))]
+    averaged = [f"{mean(numbers):.2f} ± {stdev(numbers):.2f}" for numbers in zip(*repeated, strict=True)]
+    assert shown["- mean of 5 seeds"] == averaged
+    assert shown["Encoder"] == ["StdEv clean", "StdEv PGD20", "AdEv clean", "AdEv PGD20", "RobEv clean", "RobEv PGD20"]
+    assert len(shown) == 5  # with the rule
+
+
+def test_what_was_not_evaluated_says_so(capsys):
+    """A run of the paper profile; and no seed of it is asked for."""
+    compare.main("paper", "cifar10", ["amoc_no_blur"])
+    shown = rows(capsys.readouterr().out)
+    assert shown["amoc_no_blur: AMOC (200 ep, b256, not measured)"] == ["n/m"] * 6 and len(shown) == 3
+
+
+def test_another_name_is_refused():
+    with pytest.raises(Refusal, match=r"runs\.cifar10 has no amok, it has amoc"):
+        compare.main("small", "cifar10", ["amoc", "amok"])
