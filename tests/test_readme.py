@@ -378,7 +378,7 @@ def test_the_first_lines_count_the_verdicts() -> None:
 
     assert f"Of the papers' {len(CLAIMS)} claims {count('demo', 'holds')} hold in `demo`" in first
     fail, unknown = count("small", "does not hold"), count("small", "not measured")
-    assert f"in `small` none does, {fail} do not and {unknown} are not measured" in first
+    assert f"in `small` none does, {fail} do not and {unknown} {'is' if unknown == 1 else 'are'} not measured" in first
     assert count("small", "holds") == 0
 
 
