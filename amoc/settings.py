@@ -177,10 +177,15 @@ class Data(Settings):
     test: Count | None
 
 
+PLAIN_RESNETS = r"^resnet(10t|14t|18d?|26[dt]?|34d?|50[cdst]?|101[cds]?|152[cds]?|200d?)$"  # timm's that can be built
+
+
 class Model(Settings):
     """A timm ResNet with CIFAR stem; `width` channels in the first stage, doubled at each further stage."""
 
-    architecture: Annotated[str, Field(pattern=r"^resnet\d+[a-z]*$"), _allowed("a ResNet of timm, such as resnet18")]
+    architecture: Annotated[
+        str, Field(pattern=PLAIN_RESNETS), _allowed("a plain ResNet of timm, such as resnet18, resnet34 or resnet50")
+    ]
     width: Annotated[int, Field(ge=2, multiple_of=2), _allowed("an even number from 2 up")]
 
 

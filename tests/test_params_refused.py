@@ -32,6 +32,7 @@ FROM_1, FROM_2, ABOVE_0, TO_1 = (
     "a number from 0 to 1",
 )
 STEP = "a number above 0 and up to 2, of epsilon: 2 crosses the ball"
+RESNETS = "a plain ResNet of timm, such as"
 RADIUS = "a number above 0 and up to 1, such as 8/255, in pixel units"
 NAME = "a letter a-z, then any of a-z, 0-9 and _"
 SEED = "a whole number from 0 to 2147483647"
@@ -60,7 +61,7 @@ WRONG_VALUES = [  # key, value, as it is shown, what is allowed
     ("profiles.demo.data.test", "all", '"all"', f"{FROM_1}, or null"),
     ("profiles.demo.model.width", 15, "15", "an even number from 2 up"),
     ("profiles.demo.model.width", 16.0, "16.0", "an even number from 2 up"),
-    ("profiles.demo.model.architecture", "vgg16", '"vgg16"', "a ResNet of timm, such as resnet18"),
+    ("profiles.demo.model.architecture", "vgg16", '"vgg16"', f"{RESNETS} resnet18, resnet34 or resnet50"),
     ("profiles.demo.epsilon", 0.1, "0.1", "a mapping"),
     ("profiles.demo.epsilon.linf", 8, "8", RADIUS),
     ("profiles.demo.epsilon.linf", "8/0", '"8/0"', RADIUS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -12,7 +13,7 @@ from torch import nn
 from amoc.models.encoder import Encoder, fresh_encoder, resnet, zero_last_norms
 from amoc.models.norm import DualBatchNorm2d, branch, same
 from amoc.refusal import Refusal
-from amoc.settings import Model
+from amoc.settings import PLAIN_RESNETS, Model
 
 MEAN, STD = (0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2617)
 
@@ -122,6 +123,17 @@ def test_stem_starts_as_the_other_convolutions(generator):
     """Kaiming normal over the fan out: standard deviation sqrt(2 / (9 * width))."""
     stem = fresh_encoder(Model(architecture="resnet18", width=64), MEAN, STD, generator).backbone.conv1.weight
     assert stem.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.05)
+
+
+def test_settings_accept_what_can_be_built_of_timms_resnets_and_no_other():
+    """Else a run would be refused only when DVC has removed its last results."""
+    for name in (name for name in timm.list_models("resnet*") if re.fullmatch(r"resnet\d+[a-z]*", name)):
+        try:
+            resnet(name, 2)
+        except Refusal:
+            assert not re.fullmatch(PLAIN_RESNETS, name), name
+        else:
+            assert re.fullmatch(PLAIN_RESNETS, name), name
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_key_too_few_or_too_many(tmp_path, scheme):
         assert missing | unexpected, key
     for key in ("conv1.bias", "layer1.0.downsample.0.weight", "linear.weight", "fc.scale", "queue"):
         assert LAYOUTS[name].difference(keys | {key}, ours) == (frozenset(), {key})
-    sentence = rf"any layout \(amoc, .*\); compared with {name}: missing are none, unexpected are conv1\.bias; architecture"
+    sentence = rf"any layout \(amoc, .*\); compared with {name}: missing are none, unexpected are conv1\.bias; arch"
     with pytest.raises(Refusal, match=sentence):
         adopted(saved(state | {"conv1.bias": torch.zeros(4)}, tmp_path), normalisation=OWN)
 
