@@ -101,7 +101,7 @@ def test_a_table_of_settings_starts_without_numpy(tmp_path, name):
 
 DRAWN = (
     "table5", "table5_seed2", "table6", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7",
-    "v1_table3", "v1_figure2", "corruptions", "fast", "switches",
+    "v1_table3", "v1_table5", "v1_figure2", "corruptions", "fast", "switches",
 )  # fmt: skip
 PICTURE = {name: (f"{name}.svg", f"{name}.png") for name in DRAWN}
 
