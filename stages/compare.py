@@ -12,7 +12,7 @@ from amoc.layers import listed
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import encoders
-from amoc.reporting.evidence.records import RESULTS
+from amoc.reporting.evidence import records
 from amoc.reporting.reports import page
 from amoc.reporting.tables import Row, to_markdown
 from stages import command
@@ -34,14 +34,15 @@ def main(
         raise Refusal(f"{params.path}: runs.{dataset} has no {', '.join(unknown)}, it has {listed(known)}")
     lines = tuple(encoders.Line(run, tuple(_repeats(run, known, profile, dataset))) for run in dict.fromkeys(runs))
     listing = encoders.Listing("compare", "", lines, dataset=dataset, measures=MEASURES)
-    table = encoders.tabulate(params, profile, listing, encoders.find(params, profile, dataset, listing.runs, RESULTS))
+    found = encoders.find(params, profile, dataset, listing.runs, records.RESULTS)
+    table = encoders.tabulate(params, profile, listing, found)
     print(page(to_markdown(replace(table, rows=tuple(map(_named, table.rows)))), encoders.READING + encoders.SEEDS))
 
 
 def _repeats(run: str, known: list[str], profile: str, dataset: str) -> list[str]:
     """Those that were evaluated."""
     named = [name for name in known if re.fullmatch(rf"{re.escape(run)}_seed\d+", name)]
-    return [name for name in named if (RESULTS / profile / dataset / "evaluate" / f"{name}.json").exists()]
+    return [name for name in named if records.path("evaluate", profile, dataset, name).exists()]
 
 
 def _named(row: Row) -> Row:
