@@ -26,23 +26,29 @@ def main(
 ) -> None:  # fmt: skip
     """Print clean accuracy and PGD20 of encoders under StdEv, AdEv and RobEv, and means over their seeds.
 
-    The seeds of a run are those named <run>_seed<n> that have been evaluated. Only what was recorded is read.
+    The seeds of a run are those named <run>_seed<n> that were evaluated with its settings. Only what was recorded is
+    read.
     """
     params = Params.load()
     known = params.runs(dataset)
     if unknown := [run for run in runs if run not in known]:
         raise Refusal(f"{params.path}: runs.{dataset} has no {', '.join(unknown)}, it has {listed(known)}")
-    lines = tuple(encoders.Line(run, tuple(_repeats(run, known, profile, dataset))) for run in dict.fromkeys(runs))
+    seeds = {run: _seeds(run, known, profile, dataset) for run in runs}
+    asked = (name for run, named in seeds.items() for name in (run, *named))
+    found = encoders.find(params, profile, dataset, asked, records.RESULTS)
+    lines = tuple(
+        encoders.Line(run, tuple(name for name in named if encoders.repeats(found[name], found[run])))
+        for run, named in seeds.items()
+    )
     listing = encoders.Listing("compare", "", lines, dataset=dataset, measures=MEASURES)
-    found = encoders.find(params, profile, dataset, listing.runs, records.RESULTS)
     table = encoders.tabulate(params, profile, listing, found)
     print(page(to_markdown(replace(table, rows=tuple(map(_named, table.rows)))), encoders.READING + encoders.SEEDS))
 
 
-def _repeats(run: str, known: list[str], profile: str, dataset: str) -> list[str]:
+def _seeds(run: str, known: list[str], profile: str, dataset: str) -> list[str]:
     """Those that were evaluated."""
     named = [name for name in known if re.fullmatch(rf"{re.escape(run)}_seed\d+", name)]
-    return [name for name in named if records.path("evaluate", profile, dataset, name).exists()]
+    return [name for name in named if records.path("evaluate", profile, dataset, name, records.RESULTS).exists()]
 
 
 def _named(row: Row) -> Row:

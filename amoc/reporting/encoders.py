@@ -158,9 +158,8 @@ def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Ta
     rows: list[Row] = []
     for line in listing.lines:
         rows.append(_row(params, profile, listing, line, found.get(line.run)))
-        repeats = seeds(found, line)
-        if len(repeats) > 1:
-            rows.append(_mean(listing, line, repeats))
+        if len(by_seed := seeds(found, line)) > 1:
+            rows.append(_mean(listing, line, by_seed))
     images = max((record.test_images for record in counted), default=None)
     return Table("Encoder", tuple(column(measure, counted) for measure in listing.measures), tuple(rows), images)
 
@@ -176,7 +175,7 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
         if record is None:
             continue
         first = next(iter(by_seed.values()), record)
-        if _but_seed(record) != _but_seed(first):
+        if not repeats(record, first):
             different = sorted(key for key, value in _but_seed(record).items() if _but_seed(first).get(key) != value)
             raise Refusal(f"{record.name} does not repeat {first.name}: they differ in {', '.join(different)} too")
         if record.settings.seed in by_seed:
@@ -204,6 +203,11 @@ def measured(record: Record) -> dict[str, float | None]:
         for recipe, outcomes in record.measurements.items()
         for attack, outcome in outcomes.items()
     }
+
+
+def repeats(one: Record | None, other: Record | None) -> bool:
+    """Whether two encoders were measured that have the same settings, their seeds apart."""
+    return one is not None and other is not None and _but_seed(one) == _but_seed(other)
 
 
 def _but_seed(record: Record) -> dict[str, Any]:

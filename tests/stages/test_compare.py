@@ -49,6 +49,20 @@ def test_what_was_not_evaluated_says_so(capsys):
     assert shown["amoc_no_blur: AMOC (200 ep, b256, not measured)"] == ["n/m"] * 6 and len(shown) == 3
 
 
+def test_a_run_that_was_edited_is_shown_without_the_seeds_of_before(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "small/cifar10/evaluate"
+    folder.mkdir(parents=True)
+    for run in ("acl", "acl_seed2"):
+        content = json.loads(Path(f"results/small/cifar10/evaluate/{run}.json").read_text(encoding="utf-8"))
+        content["settings"]["temperature"] = 0.1 if run == "acl" else content["settings"]["temperature"]
+        (folder / f"{run}.json").write_text(json.dumps(content), encoding="utf-8")
+    expected = [f"{number:.1f}" for number in accuracies("acl")]
+    monkeypatch.setattr(compare.records, "RESULTS", tmp_path)
+    compare.main("small", "cifar10", ["acl"])
+    shown = rows(capsys.readouterr().out)
+    assert shown["acl: ACL (20 ep, b128)"] == expected and len(shown) == 3
+
+
 def test_another_name_is_refused():
     with pytest.raises(Refusal, match=r"runs\.cifar10 has no amok, it has amoc"):
         compare.main("small", "cifar10", ["amoc", "amok"])
