@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> t
             continue
         elif isinstance(dependency, ParamsDependency):
             changes.append(SETTINGS)
-        elif made.isdisjoint((path, *map(str, Path(path).parents))):
+        elif not any(path == out or _within(path, out) or _within(out, path) for out in made):
             changes.append(CODE)
         elif "deleted" not in status.values():  # what is missing, the stage that makes it brings back
             changes.append("inputs")
@@ -136,3 +137,8 @@ def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> t
     if any(out.status() for out in stage.outs) and not kept:
         changes.append("outputs")
     return tuple(dict.fromkeys(changes))
+
+
+def _within(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder: stages make, and depend on, whole folders too."""
+    return path.startswith(f"{folder}{os.sep}")

@@ -43,12 +43,12 @@ class Graph:
 
     def needs(self, *reports: str) -> set[str]:
         """The stages that `dvc repro` runs for these reports, in a project where nothing has run."""
-        made = {out: name for name, stage in self.stages.items() for out in self.outs(stage)}
+        made = [(out, name) for name, stage in self.stages.items() for out in self.outs(stage)]
         found, waiting = set(), [f"{report}@{self.profile}" for report in reports]
         while waiting:
             found.add(name := waiting.pop())
-            needed = set().union(*map(places, self.files(self.stages[name])))
-            waiting += {made[place] for place in needed & made.keys()} - found
+            files = self.files(self.stages[name])
+            waiting += {by for out, by in made if by not in found and any(overlap(out, file) for file in files)}
         return found
 
     def settings(self) -> set[str]:
@@ -62,9 +62,9 @@ class Graph:
         return {name.partition("@")[0] for name in self.stages if name.startswith("reports/")}
 
 
-def places(path: str) -> set[str]:
-    """A file, and the folders that it lies in: a stage may write a whole folder."""
-    return {path, *map(str, Path(path).parents)}
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is a folder that the other lies in: a stage may make or need a folder."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
 def tracked(stage: PipelineStage) -> set[str]:

@@ -103,6 +103,17 @@ def test_another_profile_needs_no_edit(pipeline):
     assert Path("params.yaml").read_text().startswith("profile: demo\n")
 
 
+def test_what_a_stage_reads_of_others_whole_folder_is_no_code(pipeline):
+    index = "  index:\n    cmd: ls pages > index.txt\n    deps: [pages]\n    outs: [index.txt]\n"
+    page = "  page:\n    cmd: mkdir -p pages && cp constant.txt pages/page.txt\n    deps: [constant.txt]\n"
+    Path("dvc.yaml").write_text(f"{PIPELINE}{index}{page}    outs: [pages/page.txt: {{cache: false}}]\n")
+    never = ("never ran",)
+    assert list(reasons("index").items()) == [("page", never), ("index", never)]
+    assert reproduced("index") == {"page", "index"} and reasons("index") == {}
+    Path("pages/page.txt").write_text("better\n")
+    assert reasons("index") == {"page": ("outputs",), "index": ("inputs", "follows")}
+
+
 def change_setting() -> None:
     Path("params.yaml").write_text("profile: demo\none: 2\ntwo: 1\n")
 
