@@ -439,6 +439,21 @@ def test_growth_told_is_the_measured_one() -> None:
     assert max((seconds[key], key) for key in seconds if key[0] == "bank length")[1] == ("bank length", "4096")
 
 
+def test_what_old_keys_do_is_the_measured_one() -> None:
+    demo, *small = measured("staleness")
+    shown = [(row[0], row[1:]) for row in table("Why AMOC learns little in `small`", GUIDES["results/README.md"])][1:]
+    assert len(shown) >= 6 and [one["run"] for one in small] == ["moco", "amoc", "amoc"]
+    assert [one["key_momentum"] for one in small] == [0.99, 0.99, 0.999]
+    for epoch, cells in shown:
+        looked = [next(each for each in one["epochs"] if each["epoch"] == int(epoch)) for one in small]
+        assert cells == [f"{each['bank']:.2f}, {each['anew']:.2f}" for each in looked]
+    moco, amoc, _ = ({each["epoch"]: each["anew"] for each in one["epochs"]} for one in small)
+    chance = small[0]["chance"]
+    assert min(amoc[epoch] for epoch in range(2, 7)) > chance - 0.01 > amoc[7]  # for six epochs no two apart
+    assert max(moco[epoch] for epoch in range(2, 21)) < chance - 0.1
+    assert max(each["anew"] for each in demo["epochs"][2:]) < demo["chance"] - 0.3  # in the demo from the third
+
+
 # ---------------------------------------------------------------- Python
 
 
