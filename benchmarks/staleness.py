@@ -1,9 +1,10 @@
 """python -m benchmarks.staleness PROFILE DATASET RUN: how much of AMOC's loss falls because the bank's keys are old.
 
 InfoNCE compares a query with its key, which the key encoder has just made, and with keys that it made up to K / B steps
-ago. As far as it has moved since then, they can be told from the new one by their age, and the loss falls below chance
-without any two images being told apart. Here a run is pre-trained as it always is, nothing of it is kept, and every so
-many steps the clean term is taken twice: with the bank as it is, and with keys of the very same views made anew.
+ago. As far as it has moved since then, they can be told from the new one by their age, and the loss falls without any
+two images being told apart. Here a run is pre-trained, neither compiled nor captured, nothing of it is kept, and every
+so many steps its clean term is taken with the bank as it is, and with keys of the very same views made anew; of those,
+also with the key of another image in place of each query's own.
 
 Prints a table and, as its last line, the numbers as JSON.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import ceil, log
 from statistics import mean
 from typing import Annotated
@@ -23,10 +24,11 @@ import typer
 from torch import Generator, Tensor
 
 from amoc import datasets
+from amoc.engine.batches import batches
 from amoc.engine.clock import Clock
 from amoc.engine.device import describe, device
 from amoc.engine.generators import generator
-from amoc.engine.interruption import interruptible
+from amoc.engine.interruption import Stop
 from amoc.models.encoder import Encoder
 from amoc.params import Params
 from amoc.pretraining.amoc import AMOC, Terms, Views
@@ -47,18 +49,21 @@ class Look:
     """The clean term of a batch, before it is learned from.
 
     Attributes:
-        bank: with the bank as it is: what training minimises.
-        anew: with keys of the bank's own views from the key encoder as it now is.
-        alike: mean cosine of a key of the bank and the same key made anew.
+        loss: with the bank as it is: what training minimises.
+        new_keys: with keys of the bank's own views from the key encoder as it now is.
+        other_image: the same, but for the key of another image as each query's own. So large is the loss where no two
+            images are told apart; only where all keys are equally near is that ln(1 + K).
+        cosine: of a key of the bank and the same key made anew, the mean.
     """
 
-    bank: float
-    anew: float
-    alike: float
+    loss: float
+    new_keys: float
+    other_image: float
+    cosine: float
 
 
 class Watched(AMOC):
-    """AMOC that looks at every so manieth step, and is the same AMOC otherwise."""
+    """AMOC that looks every so many steps, and is the same AMOC otherwise."""
 
     def __init__(self, encoder: Encoder, settings: AMOCPretraining, generator: Generator) -> None:
         super().__init__(encoder, settings, generator)
@@ -84,9 +89,12 @@ class Watched(AMOC):
         anew = torch.cat([unit(pair.key, views, "clean") for views in self.recent])[-len(bank.keys) :]
         places = (bank.position + torch.arange(len(anew), device=anew.device)) % len(anew)  # the oldest first
         with torch.autocast(queries.device.type, enabled=False):
-            fresh = info_nce(q, k, anew, self.settings.temperature).mean()
-            alike = (bank.keys[places] * anew).sum(dim=1).mean()
-        return Look(self.contrast(q, k, "clean").mean().item(), fresh.item(), alike.item())
+            losses = [
+                info_nce(q, positives, negatives, self.settings.temperature).mean().item()
+                for positives, negatives in ((k, bank.keys), (k, anew), (k.roll(1, 0), anew))
+            ]
+            cosine = (bank.keys[places] * anew).sum(dim=1).mean().item()
+        return Look(*losses, cosine)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def by_epoch(looks: list[tuple[int, Look]], steps: int) -> list[Epoch]:
     for step, look in looks:
         epochs.setdefault(step // steps + 1, []).append(look)
     return [
-        Epoch(*(mean(getattr(look, name) for look in each) for name in ("bank", "anew", "alike")), epoch, len(each))
+        Epoch(*(mean(getattr(look, field.name) for look in each) for field in fields(Look)), epoch, len(each))
         for epoch, each in epochs.items()
     ]
 
@@ -112,27 +120,33 @@ def measure(settings: Pretraining, engine: Engine, data: datasets.Dataset, epoch
     """Pre-train, and look. For a trial, only so many epochs of those that the settings say.
 
     Raises:
-        Refusal: the method has no bank, or keys enter it before the loss.
-        Interrupted: by a signal.
+        Refusal: it is no run of AMOC's own method, its keys enter the bank before the loss, it has fewer epochs than
+            are asked for, its loss is no longer finite, or the bank was never full of its keys when it was looked at.
     """
     if type(settings) is not AMOCPretraining or settings.enqueue != "after":
         raise Refusal("allowed is a run of the method amoc whose keys enter the banks after the loss (enqueue: after)")
+    if epochs is not None and epochs > settings.epochs:
+        raise Refusal(f"--epochs is {epochs}, allowed is at most {settings.epochs}, as the run has")
     chosen = device(engine)
     encoder = build_method(settings, data.mean, data.std).encoder
     method = Watched(encoder, settings, generator(settings.seed, "method"))  # the same draws as build_method's
     pixels, labels = torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels)
-    with interruptible() as stop:
-        pretrain(
-            method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=None, stop=stop,
-            clock=Clock(), title="staleness", epochs=epochs,
-        )  # fmt: skip
-    return by_epoch(method.looks, ceil(len(pixels) / settings.batch_size))
+    trained = pretrain(
+        method, settings, pixels, labels, device=chosen, precision=engine.precision, checkpoint=None, stop=Stop(),
+        clock=Clock(), title="staleness", epochs=epochs,
+    )  # fmt: skip
+    if trained.status == "nan" or not method.looks:
+        what = "the loss is not finite" if trained.status == "nan" else "too few steps to fill the bank and look at it"
+        raise Refusal(f"nothing to tell: {what}")
+    return by_epoch(method.looks, len(batches(torch.arange(len(pixels)), settings.batch_size)))
 
 
 def table(epochs: list[Epoch]) -> str:
     """For a reader."""
-    rows = [("epoch", "with the bank", "keys made anew", "alike")]
-    rows += [(f"{each.epoch}", f"{each.bank:.3f}", f"{each.anew:.3f}", f"{each.alike:.3f}") for each in epochs]
+    rows = [("epoch", "loss", "with new keys", "and of another image", "cosine of old and new")]
+    rows += [
+        (f"{each.epoch}", *(f"{getattr(each, field.name):.3f}" for field in fields(Look))) for each in epochs
+    ]  # fmt: skip
     return aligned(rows)
 
 
@@ -149,14 +163,18 @@ def main(
     if key_momentum is not None:
         settings = settings.model_copy(update={"key_momentum": key_momentum})
     looked = measure(settings, engine, datasets.read(paths.data(profile, dataset)), epochs)
-    chance, about = log(1 + settings.bank_length), describe(device(engine))
-    batches = ceil(settings.bank_length / settings.batch_size)
-    print(f"{run} of {profile}: {settings.bank_length} keys of {batches} batches, momentum {settings.key_momentum:g}")
+    about = describe(device(engine))
+    of = {
+        "profile": profile, "dataset": dataset, "run": run, "seed": settings.seed, "bank_length": settings.bank_length,
+        "batch_size": settings.batch_size, "key_momentum": settings.key_momentum, "every": EVERY,
+        "chance": round(log(1 + settings.bank_length), 4), "dtype": engine.precision,
+    }  # fmt: skip
+    steps = ceil(settings.bank_length / settings.batch_size)
+    print(f"{run} of {profile}: {settings.bank_length} keys of {steps} steps, momentum {settings.key_momentum:g}")
     print("{device}, {threads} CPU threads, PyTorch {torch}".format(**about))
-    print(f"clean term, of which {chance:.3f} is chance\n\n{table(looked)}\n")
+    print(f"clean term, {of['chance']:.3f} where all keys are equally near\n\n{table(looked)}\n")
     found = [{name: round(value, 4) for name, value in asdict(each).items()} for each in looked]
-    about = {"profile": profile, "dataset": dataset, "run": run, "key_momentum": settings.key_momentum, **about}
-    print(json.dumps({**about, "dtype": engine.precision, "chance": round(chance, 4), "epochs": found}))
+    print(json.dumps({**of, **about, "epochs": found}))
 
 
 if __name__ == "__main__":

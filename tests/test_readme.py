@@ -441,17 +441,22 @@ def test_growth_told_is_the_measured_one() -> None:
 
 def test_what_old_keys_do_is_the_measured_one() -> None:
     demo, *small = measured("staleness")
-    shown = [(row[0], row[1:]) for row in table("Why AMOC learns little in `small`", GUIDES["results/README.md"])][1:]
-    assert len(shown) >= 6 and [one["run"] for one in small] == ["moco", "amoc", "amoc"]
-    assert [one["key_momentum"] for one in small] == [0.99, 0.99, 0.999]
-    for epoch, cells in shown:
+    heading = "What old keys do to AMOC's loss in `small`"
+    _, *shown = table(heading, GUIDES["results/README.md"])
+    assert len(shown) >= 6 and [one["run"] for one in small] == ["moco", "amoc", "amoc_seed2"]
+    assert {(one["key_momentum"], one["bank_length"], one["dtype"]) for one in small} == {(0.99, 1024, "bfloat16")}
+    for epoch, *cells in shown:
         looked = [next(each for each in one["epochs"] if each["epoch"] == int(epoch)) for one in small]
-        assert cells == [f"{each['bank']:.2f}, {each['anew']:.2f}" for each in looked]
-    moco, amoc, _ = ({each["epoch"]: each["anew"] for each in one["epochs"]} for one in small)
-    chance = small[0]["chance"]
-    assert min(amoc[epoch] for epoch in range(2, 7)) > chance - 0.01 > amoc[7]  # for six epochs no two apart
-    assert max(moco[epoch] for epoch in range(2, 21)) < chance - 0.1
-    assert max(each["anew"] for each in demo["epochs"][2:]) < demo["chance"] - 0.3  # in the demo from the third
+        losses = [[each[name] for name in ("loss", "new_keys", "other_image")] for each in looked]
+        assert cells == [", ".join(f"{loss:.2f}" for loss in each) for each in losses]
+    text = " ".join(GUIDES["results/README.md"].split(f"## {heading}\n")[1].split("\n## ")[0].split())
+    moco, first, second, demos = (
+        [each["other_image"] - each["new_keys"] for each in one["epochs"]] for one in (*small, demo)
+    )
+    assert f"up to the fifth ({max(first[1:5]):.2f} at most; the untrained network {first[0]:.2f})" in text
+    assert second[1] < second[0] < second[2]  # begins to in the third
+    assert f"at the end they tell {first[-1]:.2f} and {second[-1]:.2f}, MoCo {moco[-1]:.2f}" in text
+    assert f"the demo does, which tells {demos[-1]:.2f} at the end" in text
 
 
 # ---------------------------------------------------------------- Python

@@ -44,15 +44,15 @@ def test_a_key_encoder_that_stands_still_makes_the_same_keys(small, engine, data
     found = looks(small(key_momentum=1.0, **MOCO), engine, data)
     assert [(each.epoch, each.looks) for each in found] == [(1, 1), (2, 5), (3, 6)]
     for each in found:
-        assert each.anew == pytest.approx(each.bank, abs=1e-5)
-        assert each.alike == pytest.approx(1, abs=1e-5)
+        assert each.new_keys == pytest.approx(each.loss, abs=1e-5)
+        assert each.cosine == pytest.approx(1, abs=1e-5)
 
 
 def test_one_that_moves_makes_others(small, engine, data):
     hasty = small(key_momentum=0.0, **MOCO)
     hasty = hasty.model_copy(update={"optimizer": hasty.optimizer.model_copy(update={"warmup_epochs": 1})})
     last = looks(hasty, engine, data)[-1]
-    assert last.alike < 0.999 and abs(last.anew - last.bank) > 1e-3
+    assert last.cosine < 0.999 and abs(last.new_keys - last.loss) > 1e-3
 
 
 def test_a_look_by_its_definition(small):
@@ -76,14 +76,16 @@ def test_a_look_by_its_definition(small):
     anew = torch.cat((projected(method.pair.key, first)[2:], projected(method.pair.key, second)))
     in_order = old[[2, 3, 4, 5, 0, 1]]  # eight were pushed: the third place has the oldest
     expected = []
-    for negatives in (in_order, anew):
+    own = projected(method.pair.key, keys)
+    others = own[[3, 0, 1, 2]]
+    for positives, negatives in ((own, in_order), (own, anew), (others, anew)):
         total = 0.0
-        for q, k in zip(projected(method.pair.query, queries), projected(method.pair.key, keys), strict=True):
+        for q, k in zip(projected(method.pair.query, queries), positives, strict=True):
             scores = [torch.dot(q, n) / settings.temperature for n in (k, *negatives)]
             total += float(torch.stack(scores).exp().sum().log() - scores[0])
         expected.append(total / 4)
     expected.append(sum(float(torch.dot(a, b)) for a, b in zip(in_order, anew, strict=True)) / 6)
-    assert [found.bank, found.anew, found.alike] == pytest.approx(expected, abs=1e-5)
+    assert [found.loss, found.new_keys, found.other_image, found.cosine] == pytest.approx(expected, abs=1e-5)
 
 
 def test_looking_changes_nothing(small, engine, data):
@@ -102,8 +104,8 @@ def test_looking_changes_nothing(small, engine, data):
 
 
 def test_means_of_an_epoch():
-    given = [(9, Look(3.0, 4.0, 0.5)), (12, Look(1.0, 2.0, 0.9)), (14, Look(2.0, 3.0, 0.7))]
-    assert by_epoch(given, 10) == [Epoch(3.0, 4.0, 0.5, 1, 1), Epoch(1.5, 2.5, 0.8, 2, 2)]
+    given = [(9, Look(3.0, 4.0, 5.0, 0.5)), (12, Look(1.0, 2.0, 3.0, 0.9)), (14, Look(2.0, 3.0, 4.0, 0.7))]
+    assert by_epoch(given, 10) == [Epoch(3.0, 4.0, 5.0, 0.5, 1, 1), Epoch(1.5, 2.5, 3.5, 0.8, 2, 2)]
 
 
 @pytest.mark.parametrize("run", ["acl", "amoc_free", "amoc_enqueue_before"])
@@ -111,6 +113,13 @@ def test_what_has_no_such_bank_is_refused(engine, data, run):
     settings = Params.load(ROOT / "params.yaml").pretraining("small", "cifar10", run)
     with pytest.raises(Refusal, match="allowed is a run of the method amoc"):
         measure(settings, engine, data)
+
+
+def test_what_cannot_be_told_is_refused(small, engine, data):
+    with pytest.raises(Refusal, match="--epochs is 201, allowed is at most 200"):
+        measure(small(), engine, data, epochs=201)
+    with pytest.raises(Refusal, match="too few steps to fill the bank"):
+        measure(small(bank_length=400, **MOCO), engine, data, epochs=1)
 
 
 def test_command(monkeypatch, capsys, small, data, tmp_path):
@@ -123,4 +132,4 @@ def test_command(monkeypatch, capsys, small, data, tmp_path):
     *_, last = capsys.readouterr().out.splitlines()
     found = json.loads(last)
     assert found["key_momentum"] == 1.0 and found["chance"] == pytest.approx(log(41), abs=1e-4)
-    assert [(each["epoch"], each["looks"], each["alike"]) for each in found["epochs"]] == [(1, 1, 1.0), (2, 5, 1.0)]
+    assert [(each["epoch"], each["looks"], each["cosine"]) for each in found["epochs"]] == [(1, 1, 1.0), (2, 5, 1.0)]
