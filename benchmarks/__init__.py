@@ -2,4 +2,5 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the stages run, see stages/__init__.py
+if "OMP_WAIT_POLICY" not in os.environ:  # as the stages run, see stages/__init__.py
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
