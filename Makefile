@@ -13,8 +13,8 @@ PYTHON ?= python3
 GROWTH = growth
 UV = 0.13.8
 
-# Stages call `python`, so .venv comes first on the path. PASSIVE: see stages/__init__.py
-IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=PASSIVE
+# Stages call `python`, so .venv comes first on the path.
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: help setup demo test test-all bench bench-roofline bench-cheaper bench-evaluation bench-growth lock
 

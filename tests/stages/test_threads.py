@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from stages import SPINS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def told(code: str, **environment: str) -> str:
@@ -32,3 +35,8 @@ def test_threads_spin_for_a_little_unless_asked_otherwise(package, asked, spins)
 @pytest.mark.skipif(sys.platform != "linux", reason="PyTorch has another OpenMP there")
 def test_openmp_obeys():
     assert f"GOMP_SPINCOUNT = '{SPINS}'" in told("import stages, torch", OMP_DISPLAY_ENV="VERBOSE")
+
+
+def test_make_asks_for_nothing_else():
+    asked = subprocess.run(["make", "--dry-run", "demo", "bench"], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert "benchmarks.step" in asked.stdout and "OMP_" not in asked.stdout
