@@ -1,18 +1,19 @@
 """python -m benchmarks.growth FOLDER: how time and memory of a step grow with what can be made larger.
 
 One size is varied at a time, the others are the paper profile's; each measurement is a process of its own. Writes
-growth.csv, growth.svg and growth.png, and prints a table. Nothing should grow faster than in proportion.
+growth.csv, growth.svg, growth.png and growth.json, and prints a table. Nothing should grow faster than in proportion.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -180,9 +181,11 @@ def draw(points: Sequence[Point]) -> Figure:
     return figure
 
 
-def write(folder: Path, points: Sequence[Point]) -> None:
-    """growth.csv, growth.svg and growth.png."""
+def write(folder: Path, points: Sequence[Point], about: dict[str, Any], ratio: Spread) -> None:
+    """growth.csv, growth.svg and growth.png; and growth.json, which has `about` and what the longer bank costs."""
     write_atomically(folder / "growth.csv", as_csv(points))
+    longer = {"lengths": [SHORTER, LONGER], "low": ratio.low, "ratio": ratio.median, "high": ratio.high}
+    write_atomically(folder / "growth.json", json.dumps(about | {"longer_bank": longer}) + "\n")
     for suffix, content in render(lambda: draw(points)).items():
         write_atomically(folder / f"growth.{suffix}", content)
 
@@ -191,7 +194,7 @@ def write(folder: Path, points: Sequence[Point]) -> None:
 
 
 def main(
-    output: Annotated[Path, typer.Argument(help="Folder for growth.csv, growth.svg and growth.png.")],
+    output: Annotated[Path, typer.Argument(help="Folder for growth.csv, growth.svg, growth.png and growth.json.")],
     profile: ProfileOption = "paper",
     precision: PrecisionOption = "auto",
     blocks: Annotated[int, typer.Option(min=1, help="Measurements at each size.")] = 3,
@@ -201,13 +204,13 @@ def main(
     engine = engine_of(params, profile)
     chosen = device(engine)
     settings = at_batch_size(params.pretraining(profile, "cifar10", "amoc"), None, chosen)
-    about = "{device}, {threads} CPU threads, PyTorch {torch}".format(**describe(chosen))
-    fixed = f"batch {settings.batch_size}, bank {settings.bank_length}, PGD-{settings.attack.steps}, {EPOCH} images"
-    say(f"{about}; where not varied: {fixed}")
     used, steps = asked_for(precision, chosen), STEPS[chosen.type]
+    about = {**describe(chosen), "dtype": used, "width": settings.model.width, "batch_size": settings.batch_size}
+    fixed = f"batch {settings.batch_size}, bank {settings.bank_length}, PGD-{settings.attack.steps}, {EPOCH} images"
+    say("{device}, {threads} CPU threads, PyTorch {torch}; where not varied: ".format(**about) + fixed)
     points = grow(settings, engine, used, axes=AXES, blocks=blocks, steps=steps)
-    write(output, points)
     ratio = alone(longer_bank, settings, engine, used, images=EPOCH, size=SIZE, blocks=3 * blocks, steps=steps)
+    write(output, points, about, ratio)
     print(conclusions(points, ratio))
 
 

@@ -98,7 +98,7 @@ def build_method(settings: Pretraining, mean: tuple[float, ...], std: tuple[floa
 def build_optimizer(network: nn.Module, options: Optimizer, fused: bool | None = None) -> torch.optim.Optimizer:
     """LARS or SGD, as the settings are of one or the other, for a network that is on its device already.
 
-    fused: whether SGD is one kernel; None means on a GPU alone: on a CPU it would round otherwise, and gain nothing.
+    fused: whether SGD is one kernel; None means on a GPU alone: on a CPU it gains nothing.
     """
     if isinstance(options, Lars):
         return lars(network, options)
