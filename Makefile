@@ -5,6 +5,7 @@
 ## make bench-roofline    where the time of a step goes, and the least that it would take
 ## make bench-cheaper     seconds of the cheaper attacks of reports/fast
 ## make bench-evaluation  PGD20 and AutoAttack beside plain calls of foolbox and pyautoattack
+## make bench-waiting     a step on a CPU, by how threads wait for each other
 ## make bench-growth      how time and memory of a step grow, into the folder GROWTH
 ## make setup             the environment in .venv, which the others make when they need it
 ## make lock              requirements.txt anew, from pyproject.toml and requirements.in
@@ -16,7 +17,7 @@ UV = 0.13.8
 # Stages call `python`, so .venv comes first on the path.
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup demo test test-all bench bench-roofline bench-cheaper bench-evaluation bench-growth lock
+.PHONY: help setup demo test test-all bench bench-roofline bench-cheaper bench-evaluation bench-waiting bench-growth lock
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -54,6 +55,9 @@ bench-cheaper: setup
 
 bench-evaluation: setup
 	$(IN_VENV) python -m benchmarks.evaluation
+
+bench-waiting: setup
+	$(IN_VENV) python -m benchmarks.waiting
 
 bench-growth: setup
 	$(IN_VENV) python -m benchmarks.growth $(GROWTH)
