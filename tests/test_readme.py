@@ -130,6 +130,8 @@ def test_command_can_be_typed(command: str, pipeline: tuple[set[str], set[str]])
             make(arguments)
         case ["dvc", *arguments]:
             dvc(arguments, targets)
+        case ["python", "-m", "pytest", file, "-k", part]:
+            assert re.search(rf"^def test_\w*{part}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
         case ["python", "-m", module, *arguments]:
             stage(module, arguments, targets)
         case ["git", "checkout" | "diff", *arguments]:
