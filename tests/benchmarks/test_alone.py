@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import psutil
 import torch
 
@@ -18,6 +20,7 @@ def test_peak_memory_is_of_the_largest_moment():
 
 def test_measured_in_a_process_of_its_own(small, engine):
     ballast = torch.ones(2**28)  # 1 GiB, which is not the step's
+    assert alone(os.getpid) != os.getpid()
     measured = alone(measure, small(), engine, "float32", images=8, size=32, blocks=2, steps=1)
     assert 0 < measured.seconds.low <= measured.seconds.median <= measured.seconds.high
     assert 2**26 < measured.peak_memory < peak_memory(torch.device("cpu"))

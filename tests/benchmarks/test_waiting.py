@@ -10,7 +10,7 @@ import pytest
 
 from amoc.params import Params
 from benchmarks import waiting
-from benchmarks.alone import Measured
+from benchmarks.alone import Measured, alone
 from benchmarks.timing import Spread
 from benchmarks.waiting import POLICIES, environment, table, used_by
 from stages import SPINS
@@ -23,6 +23,7 @@ def test_processes_within_have_a_policys_variables_and_no_others(monkeypatch):
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     with environment({"OMP_WAIT_POLICY": "PASSIVE"}):
+        assert alone(os.getenv, "OMP_WAIT_POLICY") == "PASSIVE"
         assert [os.getenv(name) for name in NAMES] == [None, "PASSIVE"]
     assert [os.getenv(name) for name in NAMES] == ["7", None]
     with pytest.raises(KeyError), environment({"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "8"}):
