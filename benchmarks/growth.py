@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amoc.engine.device import describe, device
-from amoc.engine.files import write_atomically
+from amoc.engine.files import write_atomically, write_json
 from amoc.engine.progress import say
 from amoc.params import Params
 from amoc.reporting.drawing.figures import COLUMN, LOOKS, render
@@ -181,13 +180,17 @@ def draw(points: Sequence[Point]) -> Figure:
     return figure
 
 
-def write(folder: Path, points: Sequence[Point], about: dict[str, Any], ratio: Spread) -> None:
-    """growth.csv, growth.svg and growth.png; and growth.json, which has `about` and what the longer bank costs."""
+def write(folder: Path, points: Sequence[Point]) -> None:
+    """growth.csv, growth.svg and growth.png."""
     write_atomically(folder / "growth.csv", as_csv(points))
-    longer = {"lengths": [SHORTER, LONGER], "low": ratio.low, "ratio": ratio.median, "high": ratio.high}
-    write_atomically(folder / "growth.json", json.dumps(about | {"longer_bank": longer}) + "\n")
     for suffix, content in render(lambda: draw(points)).items():
         write_atomically(folder / f"growth.{suffix}", content)
+
+
+def write_ratio(folder: Path, about: dict[str, Any], ratio: Spread) -> None:
+    """growth.json: what was measured, and what the longer bank costs; ratio: of `longer_bank`."""
+    longer = {"lengths": [SHORTER, LONGER], "low": ratio.low, "ratio": ratio.median, "high": ratio.high}
+    write_json(folder / "growth.json", about | {"longer_bank": longer})
 
 
 # ---------------------------------------------------------------- the command
@@ -209,8 +212,9 @@ def main(
     fixed = f"batch {settings.batch_size}, bank {settings.bank_length}, PGD-{settings.attack.steps}, {EPOCH} images"
     say("{device}, {threads} CPU threads, PyTorch {torch}; where not varied: ".format(**about) + fixed)
     points = grow(settings, engine, used, axes=AXES, blocks=blocks, steps=steps)
+    write(output, points)  # before what may yet be interrupted
     ratio = alone(longer_bank, settings, engine, used, images=EPOCH, size=SIZE, blocks=3 * blocks, steps=steps)
-    write(output, points, about, ratio)
+    write_ratio(output, about, ratio)
     print(conclusions(points, ratio))
 
 

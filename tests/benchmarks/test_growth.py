@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import growth
 from benchmarks.alone import Measured
-from benchmarks.growth import AXES, Point, as_csv, conclusions, grow, longer_bank, power, sized, write
+from benchmarks.growth import AXES, Point, as_csv, conclusions, grow, longer_bank, power, sized, write, write_ratio
 from benchmarks.timing import Spread
 
 
@@ -82,11 +82,8 @@ def test_the_longer_bank_is_measured_against_the_shorter(small, engine, monkeypa
 
 
 def test_files(points, tmp_path):
-    write(tmp_path / "grown", points, {"device": "a CPU"}, Spread(1.03, 1.05, 1.06))
-    names = {f"growth.{suffix}" for suffix in ("csv", "json", "svg", "png")}
-    assert {path.name for path in (tmp_path / "grown").iterdir()} == names
-    longer = {"lengths": [4096, 65536], "low": 1.03, "ratio": 1.05, "high": 1.06}
-    assert json.loads((tmp_path / "grown" / "growth.json").read_text()) == {"device": "a CPU", "longer_bank": longer}
+    write(tmp_path / "grown", points)
+    assert {path.name for path in (tmp_path / "grown").iterdir()} == {"growth.csv", "growth.svg", "growth.png"}
     assert (tmp_path / "grown" / "growth.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "grown" / "growth.csv").read_text())))
     assert len(rows) == len(points)
@@ -96,8 +93,14 @@ def test_files(points, tmp_path):
 
 def test_same_points_same_bytes(points, tmp_path):
     for folder in ("one", "other"):
-        write(tmp_path / folder, points, {}, Spread(1.0, 1.0, 1.0))
-    for suffix in ("csv", "json", "svg", "png"):
+        write(tmp_path / folder, points)
+    for suffix in ("csv", "svg", "png"):
         one, other = ((tmp_path / folder / f"growth.{suffix}").read_bytes() for folder in ("one", "other"))
         assert one == other
     assert as_csv(points).endswith("\n")
+
+
+def test_what_the_longer_bank_costs_is_kept(tmp_path):
+    write_ratio(tmp_path, {"device": "a CPU"}, Spread(1.03, 1.05, 1.06))
+    longer = {"lengths": [4096, 65536], "low": 1.03, "ratio": 1.05, "high": 1.06}
+    assert json.loads((tmp_path / "growth.json").read_text()) == {"device": "a CPU", "longer_bank": longer}

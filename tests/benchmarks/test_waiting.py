@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import time
 
 import psutil
 import pytest
@@ -32,15 +34,15 @@ def test_processes_within_have_a_policys_variables_and_no_others(monkeypatch):
 
 
 def test_others_use_the_machine_within_and_no_longer():
-    before = set(psutil.Process().children(recursive=True))
+    before = set(multiprocessing.active_children())
     with used_by(2):
-        others = [process for process in psutil.Process().children() if process not in before and _counts(process)]
+        others = set(multiprocessing.active_children()) - before
         assert len(others) == 2
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in others)
-
-
-def _counts(process: psutil.Process) -> bool:
-    return "spawn_main" in " ".join(process.cmdline())
+        for other in others:
+            spent = psutil.Process(other.pid).cpu_times
+            first = spent().user
+            assert any(spent().user > first + 0.2 for _ in range(3000) if not time.sleep(0.01))  # it never waits
+    assert not any(other.is_alive() for other in others)
 
 
 @pytest.fixture
