@@ -6,6 +6,7 @@
 ## make bench-cheaper     seconds of the cheaper attacks of reports/fast
 ## make bench-evaluation  PGD20 and AutoAttack beside plain calls of foolbox and pyautoattack
 ## make bench-waiting     a step on a CPU, by how threads wait for each other
+## make bench-startup     seconds of stages that have hardly anything to do
 ## make bench-growth      how time and memory of a step grow, into the folder GROWTH
 ## make setup             the environment in .venv, which the others make when they need it
 ## make lock              requirements.txt anew, from pyproject.toml and requirements.in
@@ -17,7 +18,8 @@ UV = 0.13.8
 # Stages call `python`, so .venv comes first on the path.
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help setup demo test test-all bench bench-roofline bench-cheaper bench-evaluation bench-waiting bench-growth lock
+.PHONY: help setup demo test test-all lock
+.PHONY: bench bench-roofline bench-cheaper bench-evaluation bench-waiting bench-startup bench-growth
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -58,6 +60,9 @@ bench-evaluation: setup
 
 bench-waiting: setup
 	$(IN_VENV) python -m benchmarks.waiting
+
+bench-startup: setup
+	$(IN_VENV) python -m benchmarks.startup
 
 bench-growth: setup
 	$(IN_VENV) python -m benchmarks.growth $(GROWTH)

@@ -146,7 +146,7 @@ def test_command_can_be_typed(command: str, pipeline: tuple[set[str], set[str]])
 
 def make(arguments: list[str]) -> None:
     quiet = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    targets = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    targets = " ".join(re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)).split()
     assert [argument for argument in arguments if "=" not in argument] in [[target] for target in targets]
     dry = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, env=quiet, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
@@ -410,6 +410,14 @@ def test_waiting_shown_is_the_measured_one() -> None:
     assert [cells for _, *cells in shown] == [[f"{a:#.3g}", f"{b:#.3g}"] for a, b in zip(idle, busy, strict=True)]
     assert (one["profile"], one["busy"], one["blocks"]) == ("small", 2, 5)
     assert [name.split()[0] for name in one["step_seconds"]["idle"]] == ["one", "spin,", "sleep", "spin"]
+
+
+def test_times_of_starts_shown_are_the_measured_ones() -> None:
+    (one,) = measured("startup")
+    reports = one["report_seconds"].values()
+    told = " ".join(SPEED.split())
+    assert f"a step and ended {one['train_seconds']:.1f} seconds after its start" in told
+    assert f"a report in {min(reports):.1f} to {max(reports):.1f}" in told
 
 
 def test_the_time_of_the_cheapest_way_is_the_measured_one() -> None:

@@ -1,4 +1,4 @@
-"""How far the fast ways to compute a step are from the exact numbers: precision, compiler, fused optimiser, capture."""
+"""How far the fast ways to compute a step are from the exact numbers: precision, folding, compiler, fusion, capture."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ class Path:
     precision: Precision
     compile: bool | Literal["encoders", "step"] = False
     fused: bool = False  # the optimiser
+    folded: bool = True  # the norms, into the convolutions, in attacks
 
 
 PATHS = {
     "float32": Path("float32"),  # the reference of the drift
+    "float32, norms not folded": Path("float32", folded=False),
     "float32, fused optimiser": Path("float32", fused=True),
     "float32, compiled": Path("float32", compile="encoders"),
     "float32, captured": Path("float32", compile="step"),
     "bfloat16": Path("bfloat16"),
+    "bfloat16, norms not folded": Path("bfloat16", folded=False),
     "bfloat16, compiled": Path("bfloat16", compile="encoders"),
     "bfloat16, captured": Path("bfloat16", compile="step"),
     "bfloat16, compiled, captured, fused optimiser": Path("bfloat16", compile=True, fused=True),  # the paper profile's
@@ -140,6 +143,8 @@ def _train(method: Method, views: RandomViews, path: Path, images: Tensor, purpo
     optimizer = build_optimizer(method.trained, settings.optimizer, fused=path.fused)
     for group in optimizer.param_groups:
         group["lr"] = RATE * settings.optimizer.lr
+    for encoder in method.encoders:
+        encoder.folds = path.folded
     random = Generator(device)
     gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
     take = build_step(method, optimizer, gradients, path.precision)

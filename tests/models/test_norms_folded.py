@@ -73,6 +73,15 @@ def test_no_norm_is_computed_within_the_scope(generator):
     assert len(computed) == 20
 
 
+def test_an_encoder_that_does_not_want_it_keeps_its_norms(generator):
+    wants, does_not = encoder("resnet18", 4, generator), encoder("resnet18", 4, generator)
+    does_not.folds = False
+    before = state(does_not)
+    with norms_folded("adv", wants, does_not):
+        assert_untouched(does_not, before)
+        assert all(norm.folded == "adv" for norm in wants.modules() if isinstance(norm, DualBatchNorm2d))
+
+
 def test_folded_weights_take_no_gradient_and_keep_their_layout(generator):
     network = encoder("resnet18", 8, generator)
     with norms_folded("adv", network):

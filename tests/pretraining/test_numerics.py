@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amoc.augment import RandomViews
+from amoc.models import folding
 from amoc.pretraining import numerics
 from amoc.pretraining.loop import build_method
 from amoc.pretraining.numerics import Path, errors
@@ -38,6 +39,24 @@ def test_errors_have_the_size_of_the_rounding(name, tiny, tiny_acl, images):
     assert found["bfloat16"].gradient > 10 * found["float32"].gradient
     assert 1e-5 < found["bfloat16"].loss < 0.1
     assert 0 < found["bfloat16"].drift < 2
+
+
+@pytest.mark.parametrize("variant", ["aca", "cac"])
+def test_norms_are_folded_in_the_attacks_of_all_paths_but_those_that_say_otherwise(variant, tiny, images, monkeypatch):
+    encoders = []
+
+    def norms_folded(name, *given):
+        encoders.append([encoder.folds for encoder in given])
+        return folding.norms_folded(name, *given)
+
+    monkeypatch.setattr("amoc.pretraining.amoc.norms_folded", norms_folded)
+    paths = {"float32": Path("float32"), "not folded": Path("float32", folded=False), "again": Path("float32")}
+    found = errors(tiny(variant), images, CPU, MEAN, STD, paths)
+    assert encoders == 5 * [[True]] + 3 * [[False]] + 3 * [[True]]  # two steps to warm up, three of each path
+    assert found["again"] == found["float32"]
+    given = ("loss", "gradient")  # without an attack
+    assert all(getattr(found["not folded"], what) == getattr(found["float32"], what) for what in given)
+    assert found["not folded"].drift < 0.5
 
 
 @pytest.mark.parametrize("way", [{"start": "last"}, {"replays": 2}])
