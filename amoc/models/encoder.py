@@ -51,7 +51,6 @@ class Encoder(nn.Module):
 
     mean: Tensor
     std: Tensor
-    folds = True  # whether attacks may fold its norms; set to False to compare
 
     def __init__(self, architecture: str, width: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()

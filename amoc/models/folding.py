@@ -30,13 +30,13 @@ def norms_folded(name: Branch, *encoders: Encoder) -> Iterator[None]:
 
     Args:
         name: the branch whose norms are folded; the other cannot be used within the scope.
-        encoders: those in train mode are left as they are, because their norms take the statistics of the batch, and
-            those that do not want it (`Encoder.folds`).
+        encoders: those in train mode are left as they are, because their norms take the statistics of the batch. So
+            are norms that do not want it (`DualBatchNorm2d.folds`).
 
     Raises:
         ValueError: norms are folded already, or a norm has no convolution of its own before it.
     """
-    pairs = [pair for encoder in encoders if encoder.folds and not encoder.training for pair in _followed(encoder)]
+    pairs = [pair for encoder in encoders if not encoder.training for pair in _followed(encoder)]
     if len({convolution for convolution, _ in pairs}) < len(pairs) or any(dual.folded for _, dual in pairs):
         raise ValueError("these norms cannot be folded: they are so already, or are not alone behind a convolution")
     before = [(convolution.weight, convolution.bias) for convolution, _ in pairs]
@@ -59,7 +59,7 @@ def _followed(encoder: Encoder) -> Iterator[tuple[nn.Conv2d, DualBatchNorm2d]]:
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             convolution = module
-        elif isinstance(module, DualBatchNorm2d):
+        elif isinstance(module, DualBatchNorm2d) and module.folds:
             yield convolution, module
 
 

@@ -26,6 +26,7 @@ class DualBatchNorm(nn.Module):
         self.clean = self.norm(num_features, **options)
         self.adv = self.norm(num_features, **options)
         self.branch: Branch = "clean"
+        self.folds = True  # whether attacks may fold it; set to False to compare
         self.folded: Branch | None = None  # the branch that the convolution before computes meanwhile, see folding.py
 
     def forward(self, features: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from amoc.augment import RandomViews
 from amoc.engine.device import autocast, captures, compile_in_place, has_compiler
 from amoc.engine.generators import generator, reseed
+from amoc.models.norm import DualBatchNorm2d
 from amoc.pretraining.amoc import AMOC
 from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, build_step, two_views
 from amoc.settings import Engine, Precision, Pretraining
@@ -143,8 +144,8 @@ def _train(method: Method, views: RandomViews, path: Path, images: Tensor, purpo
     optimizer = build_optimizer(method.trained, settings.optimizer, fused=path.fused)
     for group in optimizer.param_groups:
         group["lr"] = RATE * settings.optimizer.lr
-    for encoder in method.encoders:
-        encoder.folds = path.folded
+    for norm in (module for module in method.modules() if isinstance(module, DualBatchNorm2d)):
+        norm.folds = path.folded
     random = Generator(device)
     gradients = build_gradients(method, views, random, path.precision, captures(device, _engine(path)))
     take = build_step(method, optimizer, gradients, path.precision)
