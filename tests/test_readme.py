@@ -392,6 +392,27 @@ def measured(benchmark: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def numbers(report: str, profile: str) -> dict[str, dict[str, float]]:
+    """What a recorded report says, as numbers."""
+    return json.loads((ROOT / "reports" / report / profile / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_what_is_said_of_peers_and_transfer_is_what_their_reports_say() -> None:
+    told = " ".join(README.split("\n## Real images without a GPU\n")[1].split("\n## ")[0].split())
+    rows = numbers("peers", "small")
+    columns = {key: [row[key] for row in rows.values()] for key in rows["acl"]}
+    apart = {key: max(column) - min(column) for key, column in columns.items()}
+    assert len(rows) == 6 and "any of six encoders" in told
+    assert f"within {apart['aff_pgd20_peers']:.1f} points of PGD20 and {apart['aff_clean']:.1f} of clean" in told
+    ours = [row["aff_autoattack"] for run, row in rows.items() if "amoc" in run]
+    others = [row["aff_autoattack"] for run, row in rows.items() if "amoc" not in run]
+    assert f"by {min(ours) - max(others):g} to {max(ours) - min(others):g} points, of 200 images" in told
+    transfer = numbers("transfer", "small")
+    worse = {key: value for key, value in transfer["cifar10_difference"].items() if value <= 0}
+    assert list(worse) == ["stdev_pgd20"] and f"but for {-worse['stdev_pgd20']} points of StdEv's PGD20" in told
+    assert max(transfer["cifar100_difference"].values()) < 0 and "of CIFAR-10 does worse in every measure" in told
+
+
 def test_speeds_shown_are_the_measured_ones() -> None:
     half, single = measured("step")
     assert (half["dtype"], single["dtype"]) == ("bfloat16", "float32")

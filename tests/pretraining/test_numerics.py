@@ -47,7 +47,8 @@ def test_norms_are_folded_in_the_attacks_of_all_paths_but_those_that_say_otherwi
     encoders = []
 
     def norms_folded(name, *given):
-        encoders.append([{norm.folds for norm in each.modules() if isinstance(norm, DualBatchNorm2d)} for each in given])
+        norms = ((norm for norm in each.modules() if isinstance(norm, DualBatchNorm2d)) for each in given)
+        encoders.append([{norm.folds for norm in each} for each in norms])
         return folding.norms_folded(name, *given)
 
     monkeypatch.setattr("amoc.pretraining.amoc.norms_folded", norms_folded)
