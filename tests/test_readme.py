@@ -403,10 +403,12 @@ def test_what_is_said_of_peers_and_transfer_is_what_their_reports_say() -> None:
     columns = {key: [row[key] for row in rows.values()] for key in rows["acl"]}
     apart = {key: max(column) - min(column) for key, column in columns.items()}
     assert len(rows) == 6 and "any of six encoders" in told
-    assert f"within {apart['aff_pgd20_peers']:.1f} points of PGD20 and {apart['aff_clean']:.1f} of clean" in told
+    assert f"within {apart['aff_pgd20_peers']:.1f} points of PGD20 (with their step) and" in told
+    assert f"and {apart['aff_clean']:.1f} of clean accuracy" in told
     ours = [row["aff_autoattack"] for run, row in rows.items() if "amoc" in run]
     others = [row["aff_autoattack"] for run, row in rows.items() if "amoc" not in run]
-    assert f"by {min(ours) - max(others):g} to {max(ours) - min(others):g} points, of 200 images" in told
+    assert f"by {min(ours) - max(others):g} to {max(ours) - min(others):g} points, two to seven of 200 images" in told
+    assert [round(2 * points) for points in (min(ours) - max(others), max(ours) - min(others))] == [2, 7]
     transfer = numbers("transfer", "small")
     worse = {key: value for key, value in transfer["cifar10_difference"].items() if value <= 0}
     assert list(worse) == ["stdev_pgd20"] and f"but for {-worse['stdev_pgd20']} points of StdEv's PGD20" in told
