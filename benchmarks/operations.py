@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from statistics import median
 
 import torch
@@ -20,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import seconds_per_call
 
 SIZES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}  # rows of the square matrices
-CALLS = {"cpu": 2, "cuda": 10}
+OPERATIONS = {"cpu": 2**38, "cuda": 2**46}  # of a measurement at each size: a few tenths of a second
 
 
 def count(work: Callable[[], object]) -> int:
@@ -43,20 +44,20 @@ class MatrixProduct:
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...] | None = None) -> None:
-        self.calls = CALLS[device.type]
+        self.operations = OPERATIONS[device.type]
         draw = torch.Generator(device).manual_seed(1)
-        self.factors = [
-            tuple(torch.randn(size, size, generator=draw, device=device).to(dtype) for _ in range(2))
+        self.matrices = [  # two factors, and a place for their product: fresh memory would cost time of its own
+            tuple(torch.randn(size, size, generator=draw, device=device).to(dtype) for _ in range(3))
             for size in sizes or SIZES[device.type]
         ]
-        self.rates: list[list[float]] = [[] for _ in self.factors]  # size -> operations a second, per measurement
-        for one, other in self.factors:
-            one @ other  # warm up
+        self.rates: list[list[float]] = [[] for _ in self.matrices]  # size -> operations a second, per measurement
+        for one, other, product in self.matrices:
+            torch.mm(one, other, out=product)  # warms up
 
     def measure(self) -> None:
-        for (one, other), rates in zip(self.factors, self.rates, strict=True):
-            seconds = seconds_per_call(lambda one=one, other=other: one @ other, self.calls)
-            rates.append(2 * len(one) ** 3 / seconds)
+        for (one, other, product), rates in zip(self.matrices, self.rates, strict=True):
+            each = 2 * len(one) ** 3
+            rates.append(each / seconds_per_call(partial(torch.mm, one, other, out=product), self.operations // each))
 
     def peak(self) -> float:
         """Operations a second at the best size: the median of its measurements, as a step's time is a median."""

@@ -5,7 +5,7 @@ import os
 import sys
 
 # OpenMP's threads wait for each other after every operation. By default they spin, for so long that on a machine which
-# others use too a step takes up to three times as long as it must; if they sleep at once they have to be woken for each
+# others use too a step takes up to four times as long as it must; if they sleep at once they have to be woken for each
 # operation, and even on an idle machine a step of `small` takes half as long again. So they spin for some 0.2 ms, then
 # sleep: benchmarks/waiting.py compares. GNU's OpenMP, which PyTorch has on Linux, reads it when torch is loaded.
 SPINS = "20000"

@@ -57,7 +57,7 @@ class ACL(nn.Module):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of the training curve, as `step` returns them: the loss and, where there are several, that of each pair."""
+        """Of the training curve, as `gradients` returns them: the loss and, of several pairs, that of each."""
         return ("loss", *(f"loss_{name}" for _, name in self.pairs)) if len(self.pairs) > 1 else ("loss",)
 
     @property

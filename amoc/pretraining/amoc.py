@@ -41,7 +41,7 @@ class AMOC(nn.Module):
         generator: of the projector's weights and the banks' initial noise, on the CPU.
     """
 
-    columns = ("loss", "loss_clean", "loss_variant")  # of the training curve, as `step` returns them
+    columns = ("loss", "loss_clean", "loss_variant")  # of the training curve, as `gradients` returns them
     updates = 1  # of the weights, in a step
 
     def __init__(self, encoder: Encoder, settings: AMOCPretraining, generator: Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 
@@ -125,3 +126,12 @@ def test_command_trains_measures_and_ends_with_a_line_of_json(monkeypatch, capsy
     assert plain["linf_autoattack"]["attack"]["square_queries"] == 7
     assert plain["linf_pgd20"]["images"] == 12 and plain["linf_pgd20"]["images_that_differ_by_seed"] is None
     assert all(math.isfinite(plain[name][key]) for name in attacks for key in KEYS[1:-1])
+
+
+def test_the_kept_line_is_of_the_command_as_it_is():
+    chosen = {name: option.default for name, option in inspect.signature(evaluation.main).parameters.items()}
+    one = json.loads((ROOT / "benchmarks" / "measured" / "evaluation.jsonl").read_text(encoding="utf-8"))
+    assert (one["blocks"], one["linf_pgd20"]["images"]) == (chosen["blocks"], chosen["images"])
+    assert chosen["epochs"] is chosen["queries"] is chosen["search_precision"] is None
+    attack = Params.load(ROOT / "params.yaml").attack(chosen["profile"], "linf_autoattack")
+    assert one["linf_autoattack"]["attack"] == {**attack.plain(), "images": chosen["images"]}

@@ -43,7 +43,10 @@ def test_operations_of_a_step_are_those_of_its_passes(small):
 
 def test_rate_of_a_matrix_product():
     product = MatrixProduct(CPU, torch.bfloat16, (8, 16))
-    assert {factor.dtype for pair in product.factors for factor in pair} == {torch.bfloat16}
+    product.operations = 2**14
+    assert {matrix.dtype for matrices in product.matrices for matrix in matrices} == {torch.bfloat16}
+    for one, other, made in product.matrices:
+        assert torch.equal(made, one @ other)
     for _ in range(3):
         product.measure()
     assert [len(rates) for rates in product.rates] == [3, 3]

@@ -145,14 +145,17 @@ def test_compiled_views_are_the_eager_ones(dtype, tolerance, all_views):
     assert view.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", ["aca", "aaa", "cac", "ds"])
-def test_compiled_steps_are_the_eager_ones(name, tiny, tiny_acl):
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [("aca", "aot_eager"), ("ds", "aot_eager"),  # traced and differentiated as for the compiler, run by PyTorch
+     *(pytest.param(name, "inductor", marks=pytest.mark.slow) for name in ("aca", "aaa", "cac", "ds"))],
+)  # fmt: skip
+def test_compiled_steps_are_the_eager_ones(name, backend, tiny, tiny_acl, monkeypatch):
     """In float64, in which rounding stays small over several steps: losses, gradients, weights, statistics, banks."""
     settings = (tiny if name in VARIANTS else tiny_acl)(name)
     eager, compiled = (build_method(settings, MEAN, STD).double().train() for _ in range(2))
-    compile_in_place(CPU, Engine(device="cpu", precision="float32", compile="encoders", threads=1), *compiled.encoders)
+    compile_with(backend, monkeypatch, *compiled.encoders)
     step, its_step = steps(eager, settings), steps(compiled, settings)
     for number, size in enumerate((4, 4, 3, 4)):
         torch.testing.assert_close(its_step(number, size), step(number, size), rtol=1e-9, atol=1e-9)
