@@ -122,6 +122,15 @@ def test_enough_was_found() -> None:
 # ---------------------------------------------------------------- commands
 
 
+@pytest.mark.parametrize("name", GUIDES)
+def test_blocks_of_code_begin_and_end_on_lines_of_their_own(name):
+    """Else what follows is taken for code, and what is in it is looked at by no test."""
+    fences = [line for line in GUIDES[name].splitlines() if "```" in line]
+    assert len(fences) % 2 == 0
+    assert all(re.fullmatch("```[a-z]+", line) for line in fences[::2])
+    assert set(fences[1::2]) <= {"```"}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_can_be_typed(command: str, pipeline: tuple[set[str], set[str]]) -> None:
     targets, outputs = pipeline
