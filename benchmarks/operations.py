@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import seconds_per_call
 
 SIZES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}  # rows of the square matrices
-OPERATIONS = {"cpu": 2**38, "cuda": 2**46}  # of a measurement at each size: a few tenths of a second
+OPERATIONS = {"cpu": 2**38, "cuda": 2**46}  # of a measurement at each size: a tenth of a second or more
 
 
 def count(work: Callable[[], object]) -> int:
