@@ -21,6 +21,7 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, read_json, write_json
 from amoc.engine.interruption import interruptible
+from amoc.engine.sharing import processes
 from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.evaluating.suite import State
@@ -59,7 +60,7 @@ def main(
     kind = "radii" if params.over_radii(suite) else "attack"
     path = output / paths.result(kind, profile, dataset, model)
     keep_other_attacks(path, suite, subject.suites["last"])
-    clock, title = Clock(), f"{kind} {profile} {dataset} {model}"
+    clock, title, shared = Clock(), f"{kind} {profile} {dataset} {model}", processes(chosen)
     cost = seconds_per_pass(subject.networks["last"].to(chosen), test[: params.evaluate.batch_size])
     needed = sum(passes(attacks, len(test), data.classes) for attacks in subject.suites.values())
     announce(title, needed, cost, chosen, anyway)
@@ -79,13 +80,14 @@ def main(
             with clock.phase(f"attack {name}"):
                 measured[name] = measure(
                     network.to(chosen), test, labels, subject.suites[name], **params.evaluate.plain(),
-                    undefended=subject.undefended, saved=saved, save=partial(save_of, name),
+                    undefended=subject.undefended, saved=saved, save=partial(save_of, name), processes=shared,
                 )  # fmt: skip
             print(f"{title} {name}: {measured[name]}", flush=True)
         top = preamble(kind, params, profile, model, data, subject.about, subject.recipes)
         result = record(top, subject.about["status"], measured, twin=subject.twin)
         write_json(path, result)
-        write_json(output / paths.clock(kind, profile, dataset, model), {**clock.plain(), **describe(chosen)})
+        times = {**clock.plain(), **describe(chosen), "processes": shared}
+        write_json(output / paths.clock(kind, profile, dataset, model), times)
         checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")

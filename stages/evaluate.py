@@ -5,14 +5,16 @@ With --on another data set: an encoder of DATASET, on the images and labels of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import replace
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
+from torch import Tensor
 
 from amoc import datasets
 from amoc.augment import to_float
@@ -23,6 +25,7 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Stop, interruptible
+from amoc.engine.sharing import interleaved, processes
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.models.classifier import Classifier
@@ -69,39 +72,48 @@ def main(
     chosen = device(engine)
     test = to_float(torch.from_numpy(data.test.pixels)).to(chosen)
     test_labels = torch.from_numpy(data.test.labels).to(chosen)
-    clock, title = Clock(), f"evaluate {profile} {target} {key}"
+    clock, title, shared = Clock(), f"evaluate {profile} {target} {key}", processes(chosen)
     cost = seconds_per_pass(encoder.to(chosen), test[: params.evaluate.batch_size])
     announce(title, needed(recipes, suite, len(data.train.labels), len(test), data.classes), cost, chosen, anyway)
 
-    heads, measured, checkpoints = {}, {}, []
-    with interruptible() as stop, clock.phase("total"), ExitStack() as held:
+    with interruptible() as stop, ExitStack() as held:
+        checkpoints: dict[str, list[Checkpoint]] = {}  # of the training by each recipe, and of the attacks on it
         for name, recipe in recipes.items():
-            own = {**identity, "recipe": recipe.plain()}
-            training, attacking = (
-                held.enter_context(resumable.checkpoint(f"{title} {part}", known, chosen))
-                for part, known in ((name, own), (f"{name} attacked", own | attacks))
-            )
-            checkpoints += [training, attacking]
-            classifier, trained = train(
-                encoder, about["branch"], recipe, data, engine, seed=seed, chosen=chosen, checkpoint=training,
-                stop=stop, clock=clock, title=f"{title} {name}",
-            )  # fmt: skip
-            if recipe.train == "head":
-                heads[name] = classifier.head
-            else:  # into its file first, which rounds: what is measured is what is kept
-                path = output / paths.classifier(profile, target, f"{key}.{name}")
-                told = {"recipe": recipe.plain(), "engine": engine.plain(), "encoder": origin, "seed": seed}
-                told |= {"fingerprints": about["fingerprints"], "status": trained.status, "epoch": len(trained.curve)}
-                save_classifier(path, classifier, {**names, **told})
-                classifier = load_classifier(path)[0].to(chosen)
-            reached, save = resumable.resumed(attacking, clock, stop)
-            with clock.phase(f"attack {name}"):
-                found = measure(
-                    classifier.eval(), test, test_labels, suite, **params.evaluate.plain(), saved=reached, save=save
-                )
-            measured[name] = found if trained.status == "ok" else _broken(found)
-            print(f"{title} {name}: {measured[name]}", flush=True)
+            known = identity | {"recipe": recipe.plain()}
+            checkpoints[name] = [
+                held.enter_context(resumable.checkpoint(f"{title} {part}", of_part, chosen))
+                for part, of_part in ((name, known), (f"{name} attacked", known | attacks))
+            ]
 
+        def protocol(name: str) -> Iterator[Protocol]:
+            recipe, (training, attacking), own = recipes[name], checkpoints[name], Clock()
+            with own.phase("total"):
+                classifier, trained = train(
+                    encoder, about["branch"], recipe, data, engine, seed=seed, chosen=chosen, checkpoint=training,
+                    stop=stop, clock=own, title=f"{title} {name}",
+                )  # fmt: skip
+                if recipe.train == "all":  # into its file first, which rounds: what is measured is what is kept
+                    path = output / paths.classifier(profile, target, f"{key}.{name}")
+                    told = {"recipe": recipe.plain(), "engine": engine.plain(), "encoder": origin, "seed": seed}
+                    told |= {"fingerprints": about["fingerprints"], "status": trained.status}
+                    save_classifier(path, classifier, {**names, **told, "epoch": len(trained.curve)})
+                    classifier = load_classifier(path)[0].to(chosen)
+                reached, save = resumable.resumed(attacking, own, stop)
+                with own.phase(f"attack {name}"):
+                    found = measure(
+                        classifier.eval(), test, test_labels, suite, **params.evaluate.plain(), saved=reached, save=save
+                    )
+            found = found if trained.status == "ok" else _broken(found)
+            print(f"{title} {name}: {found}", flush=True)
+            yield Protocol(found, classifier.head.state_dict(), own.state())
+
+        done = dict(interleaved({name: protocol(name) for name in recipes}, shared, stop))
+        heads, measured = {}, {name: done[name].measurement for name in recipes}
+        for name, recipe in recipes.items():
+            clock.add(done[name].clock)
+            if recipe.train == "head":
+                heads[name] = linear_head(encoder.features, data.classes)
+                heads[name].load_state_dict(done[name].head)
         plain = {name: recipe.plain() for name, recipe in recipes.items()}
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
@@ -109,11 +121,21 @@ def main(
         top = preamble("evaluate", params, profile, run, data, about, plain)
         result = record(top, about["status"], measured, protocols=protocols, pretrained_on=source)
         write_json(output / paths.result("evaluate", profile, target, key), result)
-        write_json(output / paths.clock("evaluate", profile, target, key), {**clock.plain(), **describe(chosen)})
-        for checkpoint in reversed(checkpoints):  # what was attacked never outlives the training of it
+        times = {**clock.plain(), **describe(chosen), "processes": shared}
+        write_json(output / paths.clock("evaluate", profile, target, key), times)
+        for checkpoint in reversed(list(chain(*checkpoints.values()))):  # what was attacked never outlives the training
             checkpoint.finish()
     for doubt in doubts(measured):
         print(f"{title}: {doubt}")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What one protocol comes to: what was measured, the weights of the last layer, and its seconds."""
+
+    measurement: Measurement
+    head: dict[str, Tensor]
+    clock: dict[str, Any]
 
 
 def train(

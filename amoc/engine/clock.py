@@ -49,6 +49,11 @@ class Clock:
         """Add to a count, such as the images seen."""
         self._counts[name] += number
 
+    def add(self, state: dict) -> None:
+        """What `state()` gave of another clock, such as one of a process that shared the work: seconds of both."""
+        self._seconds.update(state["seconds"])
+        self._counts.update(state["counts"])
+
     def state(self) -> dict:
         """For a checkpoint: {"seconds": {phase: float}, "counts": {name: int}}, phases under way included up to now."""
         seconds = self._seconds.copy()

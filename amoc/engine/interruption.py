@@ -19,8 +19,11 @@ class Interrupted(Exception):
     """
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        super().__init__(signal_number)
         self.signal = signal_number
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.signal).name}"
 
 
 @dataclass
@@ -49,7 +52,7 @@ def interruptible() -> Iterator[Stop]:
     background jobs) stays ignored, and off the main thread, where Python allows no handlers, the flag is never set.
     """
     stop = Stop()
-    interrupts = 0
+    interrupts, process = 0, os.getpid()
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal interrupts
@@ -58,6 +61,8 @@ def interruptible() -> Iterator[Stop]:
             raise KeyboardInterrupt
         if stop.signal is None:
             stop.signal = number
+            if os.getpid() != process:  # forked off within the block: that one has said it
+                return
             with contextlib.suppress(OSError):  # not print: the signal may have come in the middle of another print
                 os.write(2, b"\nstopping as soon as the state is saved (Ctrl-C again: at once)\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
@@ -12,8 +13,12 @@ Item = TypeVar("Item")
 
 
 def bar(items: Iterable[Item], description: str) -> Iterable[Item]:
-    """The same items, with a progress bar where a person watches: on a terminal, not in a log file."""
-    return tqdm(items, description, leave=False, dynamic_ncols=True, disable=None)
+    """The same items, with a progress bar where a person watches: on a terminal, not in a log file.
+
+    None in a process that shares a stage with others (engine/sharing.py), whose bars would be drawn over one another.
+    """
+    hidden = True if multiprocessing.parent_process() is not None else None  # None: on a terminal only
+    return tqdm(items, description, leave=False, dynamic_ncols=True, disable=hidden)
 
 
 def say(line: str) -> None:

@@ -44,6 +44,7 @@ def measure(
     undefended: bool = False,
     saved: State | None = None,
     save: Callable[[State], object] | None = None,
+    processes: int = 1,
 ) -> Measurement:
     """Run a suite and ask whether its numbers mean anything; a model without finite logits is a result, not an error.
 
@@ -53,7 +54,9 @@ def measure(
     The other arguments, and what is raised, are those of `run_suite`.
     """
     try:
-        outcomes = run_suite(model, images, labels, suite, batch_size=batch_size, seed=seed, saved=saved, save=save)
+        outcomes = run_suite(
+            model, images, labels, suite, batch_size=batch_size, seed=seed, saved=saved, save=save, processes=processes
+        )
     except NotFinite as failure:
         return Measurement({}, [str(failure)], "nan")
     doubts = [f"{name}: {warning}" for name, outcome in outcomes.items() for warning in outcome.warnings]

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from amoc.engine.generators import generator
 from amoc.engine.progress import bar
+from amoc.engine.sharing import interleaved
 from amoc.evaluating import attacks, autoattack, carlini_wagner, checks
+from amoc.evaluating.cost import passes
 from amoc.evaluating.outcome import Outcome
 from amoc.models.folding import folded
 from amoc.models.norm import frozen
@@ -26,7 +28,7 @@ Search = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, str]]]
 
 def run_suite(
     model: nn.Module, images: Tensor, labels: Tensor, suite: Mapping[str, Attack], *, batch_size: int, seed: int,
-    saved: State | None = None, save: Callable[[State], object] | None = None,
+    saved: State | None = None, save: Callable[[State], object] | None = None, processes: int = 1,
 ) -> dict[str, Outcome]:  # fmt: skip
     """Attack the images that the model gets right.
 
@@ -45,9 +47,11 @@ def run_suite(
         saved: what `save` was last given by a call with the same arguments that did not finish.
         save: called after each batch of each attack (AutoAttack: of each member) with everything so far: tensors on
             the CPU, numbers and strings, which nothing changes later.
+        processes: so many attacks at a time, each in a process of its own (`amoc.engine.sharing`).
 
     Returns:
-        "clean", then the attacks in their order; on a CPU bit for bit the same however often the run was interrupted.
+        "clean", then the attacks in their order; on a CPU bit for bit the same however often the run was interrupted,
+        and however many processes shared it.
 
     Raises:
         NotFinite: the model's logits are NaN or infinite.
@@ -66,10 +70,11 @@ def run_suite(
             batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
             state["clean"] = {"correct": torch.cat([_right(model, *batch) for batch in batches])}
         clean = state["clean"]["correct"]
-        outcomes = {"clean": Outcome(clean, None)}
         quick = folded(model, images[:1])
-        for name, attack in suite.items():
-            reached = state.get(name, {"correct": clean[: attack.images], "broken": [], "warnings": {}})
+
+        def attacked(name: str, attack: Attack) -> Iterator[dict[str, Any]]:
+            """What is reached after each further batch."""
+            reached = state[name]
             steps = list(_steps(name, attack, quick, clean[: attack.images], batch_size, classes, seed))
             for batch, search in bar(steps[len(reached["broken"]) :], name):
                 standing = batch[reached["correct"][batch]]
@@ -79,10 +84,20 @@ def run_suite(
                     "broken": [*reached["broken"], len(broken)],
                     "warnings": warnings | reached["warnings"],
                 }
-                state = {**state, name: reached}
-                if save:
-                    save(state)
-            outcomes[name] = Outcome(reached["correct"], attack, _doubts(attack, clean, reached))
+                yield reached
+
+        begun = {n: {"correct": clean[: a.images], "broken": [], "warnings": {}} for n, a in suite.items()}
+        state = {**begun, **state}
+        order = list(suite)
+        if processes > 1:  # the longest first, or one process would be left with it
+            order.sort(key=lambda name: passes({name: suite[name]}, len(images), classes), reverse=True)
+        for name, reached in interleaved({name: attacked(name, suite[name]) for name in order}, processes):
+            state = {**state, name: reached}
+            if save:
+                save(state)
+    outcomes = {"clean": Outcome(clean, None)}
+    for name, attack in suite.items():
+        outcomes[name] = Outcome(state[name]["correct"], attack, _doubts(attack, clean, state[name]))
     checks.check_outcomes(outcomes)
     return outcomes
 

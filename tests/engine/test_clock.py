@@ -134,3 +134,11 @@ def test_time_is_read_without_torch(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: 5.0)
     assert settled_now() == 5.0
     assert "torch" not in sys.modules
+
+
+def test_a_clock_takes_over_seconds_and_counts_of_others():
+    one, other = Clock(), Clock()
+    one.add({"seconds": {"train": 1.5, "total": 2.0}, "counts": {"images": 4}})
+    other.add({"seconds": {"train": 1.0}, "counts": {"images": 3, "steps": 1}})
+    one.add(other.state())
+    assert one.state() == {"seconds": {"train": 2.5, "total": 2.0}, "counts": {"images": 7, "steps": 1}}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import foolbox
 import pyautoattack
@@ -12,6 +12,7 @@ from torch import nn
 from amoc.engine.generators import generator as stream
 from amoc.evaluating import attacks, autoattack
 from amoc.evaluating.checks import NotFinite, OutOfBounds
+from amoc.evaluating.cost import passes
 from amoc.evaluating.fingerprint import SUITE, images_and_labels, network
 from amoc.evaluating.suite import run_suite
 
@@ -169,6 +170,44 @@ def test_resuming_after_any_save_is_never_having_stopped(subject, quick):
         rest: list[dict] = []
         assert run(stored(state), rest.append) == whole
         assert len(rest) == len(states) - number - 1
+
+
+def test_processes_share_a_suite_and_change_nothing(subject, quick):
+    """Nor does who takes over a state that several of them left half done, with another number of them."""
+    model, images, labels = subject
+
+    def run(processes: int, saved: dict | None = None) -> tuple[dict, list[dict]]:
+        states: list[dict] = []
+        outcomes = run_suite(
+            model, images, labels, RESUMED, batch_size=4, seed=8, saved=saved, save=states.append, processes=processes
+        )
+        return plain(outcomes), states
+
+    whole, states = run(1)
+    shared, theirs = run(3)
+    assert shared == whole
+    assert len(theirs) == len(states)
+    half_done = stored(theirs[len(theirs) // 2])
+    for processes in (1, 2):
+        outcomes, rest = run(processes, half_done)
+        assert outcomes == whole
+        assert len(rest) == len(states) - len(theirs) // 2 - 1
+
+
+def test_the_longest_attack_is_begun_first_where_processes_share(subject, quick, monkeypatch):
+    model, images, labels = subject
+    begun = []
+
+    def interleaved(tasks: dict, processes: int) -> Iterator:
+        begun.append((processes, list(tasks)))
+        return ((name, item) for name, items in tasks.items() for item in items)
+
+    monkeypatch.setattr("amoc.evaluating.suite.interleaved", interleaved)
+    for processes in (1, 2):
+        run_suite(model, images, labels, RESUMED, batch_size=4, seed=8, processes=processes)
+    needed = [passes({name: attack}, len(images), 5) for name, attack in RESUMED.items()]
+    longest_first = [name for _, name in sorted(zip(needed, RESUMED, strict=True), reverse=True)]
+    assert begun == [(1, list(RESUMED)), (2, longest_first)]
 
 
 def test_killed_while_saving(subject, quick):

@@ -3,12 +3,14 @@
 A process of its own, because forking is only safe where nothing else runs; a single one, because torch loads slowly.
 It answers each line of stdin, a request, with a line of stdout, both in JSON:
 
-    {"folder": the project's, "command": ["pretrain", "demo", ...], "signal": 9, "at": [name, 2], or null for never}
+    {"folder": the project's, "command": ["pretrain", "demo", ...], "signal": 9, "at": [name, 2], or null for never,
+     "cores": that the machine seems to have}
     {"status": exit status, or minus the signal that ended it, "said": on stderr, "moments": [name, ...], if it exited}
 
 A moment is a call, once there is a checkpoint, of a function in amoc/ or stages/, or of one that makes a write last:
-os.fsync or os.replace. (What comes before, two thirds of all calls, resolves settings and writes nothing.) The signal
-comes at the second moment of that name, or of any name if it is empty.
+os.fsync or os.replace; processes that the stage shares its work with have none. (What comes before, two thirds of all
+calls, resolves settings and writes nothing.) The signal comes at the second moment of that name, or of any name if it
+is empty.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import torch
 from amoc.classifying import loop as classifying
 from amoc.engine import peak
 from amoc.engine.checkpoint import Checkpoint
+from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.params import Params
 from amoc.pretraining import loop as pretraining
 from stages import command
@@ -58,14 +61,18 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def run(request: dict[str, Any], said: int, writing: int) -> NoReturn:
     """In the child: the stage as its command line runs it."""
     os.chdir(request["folder"])
+    os.sched_getaffinity = lambda _: set(range(request["cores"]))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(said, 2)
     sys.argv = request["command"]
     name, left = request["at"] or ("never", 0)
     moments: list[str] = []
+    process = os.getpid()
 
     def watch(frame: FrameType, event: str, argument: object) -> None:
         nonlocal left
+        if os.getpid() != process:  # one that shares the stage's work
+            return
         if event == "call" and frame.f_code.co_filename.startswith(OURS):
             moments.append(frame.f_code.co_qualname)
         elif event == "c_call" and argument in WRITES:
@@ -102,7 +109,7 @@ if __name__ == "__main__":
     peak.SECONDS = 0.0  # one product of matrices
     for loop in (pretraining.pretrain, classifying.train_classifier):
         loop.__kwdefaults__["save_every"] = 0.0  # after each epoch
-    for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
+    for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS", STAGES_AT_ONCE):
         os.environ.pop(variable, None)
     gc.freeze()  # children need not look through what was imported
     for line in sys.stdin:

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from amoc import datasets
 from amoc.params import Params
 from stages import paths
+from stages.command import MENDABLE
 from tests.stages import tiny
 
 HERE = Path(__file__).resolve().parent
@@ -61,8 +63,11 @@ def ask() -> Iterator[Ask]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, HERE / "killed_stages.py"], env=environment, text=True, **pipes) as server:
 
-        def ask(folder: Path, stage: str, at: tuple[str, int] | None = None, number: int = signal.SIGKILL) -> Answer:
-            request = {"folder": str(folder), "command": COMMANDS[stage], "at": at, "signal": number}
+        def ask(
+            folder: Path, stage: str, at: tuple[str, int] | None = None, number: int = signal.SIGKILL, cores: int = 1
+        ) -> Answer:
+            command = COMMANDS[stage]
+            request = {"folder": str(folder), "command": command, "at": at, "signal": number, "cores": cores}
             print(json.dumps(request), file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
 
@@ -177,4 +182,35 @@ def test_asked_to_stop_it_saves_where_it_is(ask, rehearsed, project, stage, numb
     again = ask(project, stage)
     assert again["status"] == 0
     assert again["moments"].count(STEP[stage]) == steps - 2
+    assert_as_rehearsed(project, rehearsed[stage])
+
+
+def patiently(ask: Ask, *arguments: Any, **options: Any) -> Answer:
+    """Processes whose parent was killed end at once, but until then they hold the locks that it held."""
+    for _ in range(100):
+        answer = ask(*arguments, **options)
+        if answer["status"] != MENDABLE or "is running already" not in answer["said"]:
+            break
+        time.sleep(0.05)
+    return answer
+
+
+@pytest.mark.parametrize("stage", ["attack", "peers"])
+def test_killed_while_several_processes_share_it(ask, rehearsed, project, stage):
+    """And one alone finishes what they left."""
+    for moment in (("interleaved", 2), ("interleaved", 3), ("_leave", 1), (LAST_WRITE[stage], 1)):
+        assert patiently(ask, project, stage, at=moment, cores=3)["status"] == -signal.SIGKILL, moment
+    assert patiently(ask, project, stage)["status"] == 0
+    assert_as_rehearsed(project, rehearsed[stage])
+
+
+@pytest.mark.parametrize("stage", ["attack", "peers"])
+def test_asked_to_stop_while_several_processes_share_it(ask, rehearsed, project, stage):
+    """By a signal to one process alone, as DVC sends it."""
+    asked = ask(project, stage, at=("interleaved", 2), number=signal.SIGTERM, cores=3)
+    assert asked["status"] == 143
+    assert asked["said"].count("stopping as soon as the state is saved") == 1
+    assert any(name.endswith("/state.pt") for name in tiny.contents(project / ".checkpoints"))
+    again = ask(project, stage, cores=2)
+    assert (again["status"], again["said"]) == (0, "")
     assert_as_rehearsed(project, rehearsed[stage])

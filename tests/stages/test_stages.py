@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir, suppress
@@ -22,6 +23,7 @@ from dvc.stage import PipelineStage
 
 from amoc import datasets
 from amoc.augment import to_float
+from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.engine.files import digest, read_json
 from amoc.models.classifier import Classifier
 from amoc.models.files import load_classifier, load_encoder, load_heads
@@ -111,10 +113,10 @@ class Recording:
 
 
 class Built:
-    """The tiny project, with what each stage wrote and asked of the settings."""
+    """The tiny project, with what each stage wrote and asked of the settings; on a machine of so many cores."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = tiny.project(folder, whole)
+    def __init__(self, folder: Path, cores: int = 1) -> None:
+        self.folder, self.cores = tiny.project(folder, whole), cores
         shutil.copy(tiny.ROOT / "dvc.yaml", folder)
         with Repo.init(str(folder), no_scm=True) as repo:
             repo.index.check_graph()
@@ -135,7 +137,8 @@ class Built:
             patch.setattr(Params, "load", lambda: recording)
             module = import_module(self.stages[name].cmd.split()[2])
             patch.setattr(module, "agree", lambda _, *keys: self.agreed.update({name: keys}), raising=False)
-            for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS"):
+            patch.setattr(os, "sched_getaffinity", lambda _: set(range(self.cores)), raising=False)
+            for variable in ("DVC_ROOT", "AMOC_CHECKPOINTS", STAGES_AT_ONCE):
                 patch.delenv(variable, raising=False)
             call(self.stages[name].cmd)
         after = tiny.contents(self.folder)
@@ -194,8 +197,8 @@ def test_no_state_is_left_to_resume(built):
 
 
 def test_another_run_elsewhere_gives_the_same_bytes(built, tmp_path):
-    """In another folder; clock files aside."""
-    again = Built(tmp_path)
+    """In another folder, by several processes where a stage can share its work out; clock files aside."""
+    again = Built(tmp_path, cores=3)
     for name in ("data@demo-cifar10", "pretrain@demo-cifar10-amoc", "evaluate@demo-cifar10-amoc",
                  "embed@demo-cifar10-amoc", "finetune@demo-cifar10-amoc_finetuned",
                  "attack-probed@demo-cifar10-amoc"):  # fmt: skip
@@ -203,6 +206,9 @@ def test_another_run_elsewhere_gives_the_same_bytes(built, tmp_path):
     for name in set().union(*again.written.values()):
         if not name.endswith(".clock.json"):
             assert (again.folder / name).read_bytes() == (built.folder / name).read_bytes(), name
+    for folder, processes in ((built.folder, 1), (again.folder, 3)):
+        for stage in ("evaluate", "attack"):
+            assert read_json(folder / paths.clock(stage, "demo", "cifar10", "amoc"))["processes"] == processes
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "evaluate", "classify", "attack", "corrupt"])
