@@ -107,7 +107,8 @@ class Comparison:
         count = f", {there[0].test_images} images" if there and not told else ""
         subtitle = f"{profile}: {words.images(params, profile, DATASET)}{count}"
         kind = f", {images}" if images else ""
-        title = f"Accuracy (%) on corrupted images{kind}"
+        layer = words.RECIPES.get(self.heads[0])  # of encoders; a whole network has its own
+        title = f"{f'{layer} accuracy' if layer else 'Accuracy'} (%) on corrupted images{kind}"
         picture = partial(draw, title, subtitle, rows(images), _series(params, profile, self, found), self.gaps)
         return Report(self.name, profile, text, to_csv(whole), numbers, picture)
 

@@ -35,7 +35,7 @@ PUBLISHED = {  # why a severity may leave an image nearer than the one before
     "spatter": "turns from water to mud",
     "saturate": "turns from grey to colourful",
     "procedural frost": "dims the image",
-    "motion blur": "is as wide at 4 as at 3",
+    "motion blur": "has the same sigma at 4 as at 3",
 }
 DIGITS = {  # the same of the demo's images
     "saturate": "finds no colour at 1 to 3",

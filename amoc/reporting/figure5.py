@@ -28,13 +28,13 @@ DATASETS = ("cifar10", "cifar100")
 ATTACKS = {"linf_pgd20": "", "linf_pgd20_peers": "_peers"}  # attack of the suite -> end of a column's key
 SUITE = "radii"
 MASKED = 5.0  # percent: what may be left at the largest radius before the attack is to be doubted
-READING = """\
+READING = f"""\
 Percent of the test images still right after PGD20 of growing radius. **Bold** and _underscored_ are the best and second
 best of a column. The columns are in eighths of the epsilon that the networks were trained with; 0 is without attack.
 The picture has steps of 0.1 epsilon; steps of 0.25 epsilon, the peers', have a table of their own. A curve that does
-not come down to about 0 would say that the attack fails, not that the network is robust. 8/8 is the attack of Tables 5
-and 6, PGD20 or PGD20p, from another random start, as an attack's starts are drawn by its name: they may differ by a
-point or two.
+not come down to about 0, which is taken for at most {MASKED:g} %, would say that the attack fails, not that the network is
+robust; such curves would be named here. 8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random
+start, as an attack's starts are drawn by its name: they may differ by a point or two.
 """
 STARTS = "at the grey line: PGD20 of Tables 5 and 6, from another random start"
 

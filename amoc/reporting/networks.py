@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from amoc.params import Params
 from amoc.reporting import words
@@ -84,7 +85,7 @@ class Line:
     measurement: str
     record: Record | None
     title: str  # what it is called without its settings
-    settings: str = ""  # that were used, in words
+    settings: str = ""  # that were used, or are to be, in words
     doubt: str = ""  # what is to be said of the encoder that it was fine-tuned from
 
 
@@ -107,7 +108,7 @@ def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> l
         if name not in networks and name not in runs:
             continue
         record = records.find("attack", profile, dataset, name, results)
-        used = _settings(params, record) if record else ""
+        used = _settings(params, record) if record else _planned(params, profile, dataset, name)
         if name in networks:
             title, doubt = network(params, profile, dataset, name), doubts(params, profile, dataset, name, results)
             lines += [Line(key, LAST, record, title, used, doubt), Line(f"{key}_{TWIN}", TWIN, record, title)]
@@ -166,7 +167,7 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
         label = "- early-stopped twin" + (f" (epoch {epoch})" if epoch else "")
         return Row(line.key, label, cells, ranked=False, notes=(SAME,) if _same(record) else ())
     if record is None:
-        return Row(line.key, f"{line.title} (not measured)", cells)
+        return Row(line.key, f"{line.title} ({line.settings}, not measured)", cells)
     bad = record.status != "ok"
     notes = (record.reservation,) if bad else ()
     notes += (line.doubt,) if line.doubt else ()
@@ -182,15 +183,26 @@ def _same(record: Record | None) -> bool:
 
 def _settings(params: Params, record: Record) -> str:
     """'12 ep, b64', of an encoder and its probe '20 + 3 ep, b32 + b64', fine-tuned '20 + 12 ep TRADES, b32 + b64'."""
-    used, how = record.settings, ""
+    used = record.settings
     if isinstance(used, Encoder):
-        probe = record.recipes.get(params.attacked_probe)
-        parts = (used, probe) if probe else (used,)
-    elif record.encoder is None:
-        parts = (used.recipe,)
-    else:
-        parts = (record.encoder.settings, used.recipe)
-        how = f" {words.OBJECTIVES.get(used.recipe.objective, used.recipe.objective)}"
+        return _lengths(used, record.recipes.get(params.attacked_probe))
+    return _lengths(record.encoder.settings if record.encoder else None, used.recipe, used.recipe.objective)
+
+
+def _planned(params: Params, profile: str, dataset: str, name: str) -> str:
+    """The same of what was not measured, by params.yaml."""
+    if name not in params.networks(dataset):
+        probe = params.recipe(profile, params.attacked_probe)
+        return _lengths(params.pretraining(profile, dataset, name), probe)
+    settings = params.classifying(profile, dataset, name)
+    encoder = params.pretraining(profile, dataset, settings.encoder) if settings.encoder else None
+    return _lengths(encoder, settings.recipe, settings.recipe.objective)
+
+
+def _lengths(encoder: Any, recipe: Any, objective: str | None = None) -> str:
+    """Of an encoder, what is made of it, or both: their epochs and batch sizes; the objective of what follows it."""
+    parts = [part for part in (encoder, recipe) if part]
+    how = f" {words.OBJECTIVES.get(objective, objective)}" if objective and encoder else ""
     epochs, batches = [str(part.epochs) for part in parts], [f"b{part.batch_size}" for part in parts]
     return f"{' + '.join(epochs)} ep{how}, {' + '.join(batches)}"
 

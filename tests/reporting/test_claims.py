@@ -76,3 +76,14 @@ def test_on_the_journals_own_numbers(params, reports):
 def test_the_demo_has_to_have_every_report(params, tmp_path):
     with pytest.raises(Refusal, match=r"reports/table3/demo/metrics.json is missing: `python -m stages.report table3"):
         claims.build(params, "demo", tmp_path / "reports")
+
+
+def test_runs_that_were_repeated_are_also_judged_by_their_means(params, reports):
+    numbers = {"table3": {"amoc": dict.fromkeys(MEASURES, 40.0), "acl_long": dict.fromkeys(MEASURES, 50.0)}}
+    assert claims.MEANS not in claims.build(params, "small", reports(numbers)).markdown
+    numbers["figure3"] = {"amoc_mean": {"seeds": 5, **dict.fromkeys(MEASURES, 49.0)}}
+    markdown = claims.build(params, "small", reports(numbers)).markdown
+    lines = markdown[markdown.index(claims.MEANS) :].splitlines()
+    assert [cell.strip() for cell in lines[-1].split("|")[1:-1]] == [
+        "5. AdEv: at most 2 points below ACL long", "holds", "+1.00", "-8.00", "points",
+    ]  # fmt: skip

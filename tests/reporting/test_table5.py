@@ -230,7 +230,7 @@ def test_the_paper_profile_works_with_what_is_there(params, tmp_path):
     assert report.markdown.startswith("> **paper**: ")
     assert all(number is None for row in report.metrics.values() for number in row.values())
     assert tuple(report.metrics) == ROWS
-    assert "| Standard (not measured) " in report.markdown
+    assert "| Standard (164 ep, b128, not measured) " in report.markdown
     assert "holds" not in {line.split("|")[2].strip() for line in lines(report.markdown, "Claim")}
 
 
@@ -244,7 +244,7 @@ def test_published_and_difference_stand_below_each_number(params, everything):
     assert rows[at + 1][:5] == ["- published", "81.11", "51.89", "", "51.89"]
     assert rows[at + 2][:5] == ["- difference", "-6.11", "-14.39", "", ""]
     assert rows[at + 3][0] == "- early-stopped twin (epoch 9)"
-    assert rows[2][:2] == ["Standard (not measured)", "n/m"]
+    assert rows[2][:2] == ["Standard (164 ep, b128, not measured)", "n/m"]
     assert rows[3][:2] == ["- published", "95.28"]
 
 

@@ -110,7 +110,7 @@ def test_of_digits_not_even_orderings_are_evidence(params):
         "> **demo**: scikit-learn digits stand in for CIFAR-10 and scikit-learn digits, upright or turned, stand in "
         "for CIFAR-100. It shows that the pipeline works; neither numbers nor orderings are evidence. "
         "Changed: network resnet10t for resnet18, width 16 for 64, epsilon 0.15 for 8/255, "
-        "pre-training epochs 60 for 200, AMOC's batch size 64 for 256, bank length 512 for 32768, and more: "
+        "pre-training epochs 60 for 200, AMOC's batch size 64 for 256, bank length 1024 for 32768, and more: "
         "`profiles.demo` of params.yaml."
     )
 

@@ -63,7 +63,7 @@ def draw(title: str, subtitle: str, effects: Sequence[Effect]) -> Figure:
         page.text(left + width / 2, _ABOVE - 0.17, recipe, ha="center", size=SMALL)
         page.text(left + width / 2, _ABOVE - 0.06, attack, ha="center", size=SMALL)
         _panel(axes, [effect.changes[heading] for effect in effects], reach)
-    _key(page, height)
+    _key(page, height, any(change.beyond for effect in effects for change in effect.changes.values()))
     return figure
 
 
@@ -103,8 +103,8 @@ def _panel(axes: Axes, changes: Sequence[Change], reach: float) -> None:
         axes.plot(change.differences, [y] * len(change.differences), color=colour, zorder=2, **_DOT)
 
 
-def _key(page: Axes, height: float) -> None:
-    """What the marks mean."""
-    for place, text in ((0.25, "orange: the mean is outside the band"), (0.09, BAND)):
+def _key(page: Axes, height: float, beyond: bool) -> None:
+    """What the marks mean; beyond: whether any mean is outside its band."""
+    for place, text in ((0.25, "orange: the mean is outside the band" if beyond else ""), (0.09, BAND)):
         page.text(0, height - place, text, va="center_baseline", size=SMALL, color=INK)
     page.text(COLUMN - _RIGHT, height - 0.25, "points", ha="right", va="center_baseline", size=SMALL, color=FAINT)

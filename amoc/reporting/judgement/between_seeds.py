@@ -17,6 +17,13 @@ Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row
 
 ENCODERS, NETWORKS = "figure3", "table5_seed2"  # the reports with the repeats
 LINEAR = ("table3", "table8", "figure6", "figure7")  # tables of encoders under the linear protocols
+# rows of those tables whose run is the first of a method's seeds
+REPEATED = {
+    "table3": {"amoc": "amoc", "acl": "acl", "moco": "moco"},
+    "table8": {"aca": "amoc", "ccc": "moco"},
+    "figure6": {"amoc": "amoc"},
+    "figure7": {"amoc": "amoc"},
+}
 READING = """\
 Seeds: by how much seeds alone would move the margin of this one check in at most one of twenty cases (Student's t, of a
 range Tukey's, numbers of one run as if they moved together); a part shows the closest of its checks, or the one that
@@ -33,6 +40,17 @@ def find(quantity: Quantity, metrics: Metrics) -> Spread | None:
     if quantity.table in LINEAR:
         return _of_method(_method(quantity.row), quantity.column, metrics)
     return _of_networks(quantity.column, metrics) if quantity.table == "table5" else None
+
+
+def averaged(metrics: Metrics) -> Metrics:
+    """The same numbers, but of runs that were repeated the means over their seeds, where Figure 3 has them."""
+    changed = {table: dict(rows) for table, rows in metrics.items()}
+    for table, repeated in REPEATED.items():
+        for row, method in repeated.items():
+            if row in changed.get(table, {}):
+                mean = metrics.get(ENCODERS, {}).get(f"{method}_mean", {})
+                changed[table][row] = {key: mean.get(key, number) for key, number in changed[table][row].items()}
+    return changed
 
 
 def _method(row: str) -> str:

@@ -212,7 +212,7 @@ def _said(check: Check, numbers: Mapping[Quantity, float | None]) -> str:
 
 
 def _missing(missing: Iterable[Quantity]) -> str:
-    """'missing: acl_b64, acl in table3, amoc in table4'."""
+    """'not given: acl_b64, acl in table3, amoc in table4': not measured, or not comparable, which those tables say."""
     tables: dict[str, list[str]] = {}
     for quantity in missing:
         tables.setdefault(quantity.table, []).append(quantity.row)
@@ -220,7 +220,7 @@ def _missing(missing: Iterable[Quantity]) -> str:
     for table, repeated in tables.items():
         names = list(dict.fromkeys(repeated))
         texts.append(f"{', '.join(names[:_NAMED])}{_rest(names)} in {table}")
-    return f"missing: {', '.join(texts)}"
+    return f"not given: {', '.join(texts)}"
 
 
 def _rest(listed: Sequence) -> str:

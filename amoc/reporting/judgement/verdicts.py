@@ -36,6 +36,23 @@ def markdown(verdicts: Sequence[Verdict], corner: str) -> str:
     return to_markdown(shown) + "\n" + reading + "\n".join(details) + "\n"
 
 
+def in_comparison(verdicts: Sequence[Verdict], others: Sequence[Verdict], titles: tuple[str, str]) -> str:
+    """The parts whose margins differ between two sets of numbers: verdict and margin of the others, and of the first.
+
+    Args:
+        titles: of the two columns of margins, the others' first.
+    """
+    columns = (_VERDICT, Column("margin", titles[0]), Column("before", titles[1]), _UNIT)
+    rows = []
+    for verdict, other in zip(verdicts, others, strict=True):
+        for number, (part, its) in enumerate(zip(verdict.parts, other.parts, strict=True), start=1):
+            if part.margin != its.margin:
+                cells = {**_cells(its, its.part.unit), "before": _cells(part, part.part.unit)["margin"]}
+                key, claim = f"{verdict.claim.key}_{number}", verdict.claim.key.removeprefix("claim")
+                rows.append(Row(key, f"{claim}. {part.part.statement}", cells))
+    return to_markdown(Table("Part of a claim", columns, tuple(rows))) if rows else ""
+
+
 def csv(verdicts: Sequence[Verdict]) -> str:
     return to_csv(_table(verdicts, "", (*_READ, _DETAIL)))
 

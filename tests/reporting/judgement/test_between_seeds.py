@@ -173,3 +173,37 @@ def test_a_part_that_rests_on_a_run_which_learned_nothing_says_so():
     assert "| - AMOC over ACL [1] " in text
     assert "- [1] rests on acl in table3: collapsed, or at chance, see there\n" in text
     assert judged(75.0)[0].parts[0].doubtful == ()
+
+
+# ---------------------------------------------------------------- means in place of single runs
+
+
+def test_only_runs_that_were_repeated_are_averaged():
+    tables = {
+        "figure3": FIGURE3,
+        "table3": {
+            "amoc": {"stdev_clean": 66.0, "adev_clean": 50.0, DOUBTFUL: 0},
+            "amoc_b64": {"stdev_clean": 60.0},
+            "acl": {"stdev_clean": None},
+        },
+        "table8": {"aca": {"stdev_clean": 66.0}, "ccc": {"stdev_clean": 51.0}, "acc": {"stdev_clean": 1.0}},
+        "figure7": {"amoc": {"stdev_clean": 66.0}},
+        "figure4": {"amoc": {"stdev_clean": 66.0}},  # on corrupted images, which Figure 3 has not
+    }
+    averaged = between_seeds.averaged(tables)
+    assert averaged["table3"] == {
+        "amoc": {"stdev_clean": 70.0, "adev_clean": 50.0, DOUBTFUL: 0},
+        "amoc_b64": {"stdev_clean": 60.0},
+        "acl": {"stdev_clean": 60.0},
+    }
+    assert averaged["table8"] == {
+        "aca": {"stdev_clean": 70.0}, "ccc": {"stdev_clean": 50.0}, "acc": {"stdev_clean": 1.0},
+    }  # fmt: skip
+    assert averaged["figure7"] == {"amoc": {"stdev_clean": 70.0}}
+    assert averaged["figure4"] == tables["figure4"] and averaged["figure3"] == FIGURE3
+    assert tables["table3"]["amoc"]["stdev_clean"] == 66.0
+
+
+def test_without_repeats_nothing_is_averaged():
+    tables = {"table3": {"amoc": {"stdev_clean": 66.0}}}
+    assert between_seeds.averaged(tables) == tables

@@ -56,7 +56,7 @@ def test_a_bound_that_is_just_met_holds_in_binary_too():
 def test_a_missing_number_makes_it_not_measured(tables):
     verdict = verdict_of(BEATS, **tables)
     assert (verdict.verdict, verdict.margin) == ("not measured", None)
-    assert verdict.detail.startswith("missing: ")
+    assert verdict.detail.startswith("not given: ")
 
 
 def test_a_check_that_fails_decides_whatever_number_is_missing_to_another():
@@ -72,13 +72,13 @@ def test_with_too_few_behind_it_nothing_is_said():
     for x in (0.5, 2.0):
         verdict = verdict_of(five, u={"c": {"x": x, "n": 3.0}})
         assert (verdict.verdict, verdict.detail) == ("not measured", "not to be judged on c n 3")
-    told = "not to be judged on c n 3; missing: a, b in t"
+    told = "not to be judged on c n 3; not given: a, b in t"
     assert verdict_of(five, BEATS, u={"c": {"x": 0.5, "n": 3.0}}).detail == told
-    assert verdict_of(five, u={"c": {"x": 2.0}}).detail == "missing: c in u"
+    assert verdict_of(five, u={"c": {"x": 2.0}}).detail == "not given: c in u"
 
 
 def test_what_is_missing_is_named_once_by_table():
-    assert verdict_of(BEATS, LOW).detail == "missing: a, b in t, c in u"
+    assert verdict_of(BEATS, LOW).detail == "not given: a, b in t, c in u"
 
 
 def test_a_part_that_fails_decides_whatever_else_is_missing():
@@ -91,7 +91,7 @@ def test_a_part_that_fails_decides_whatever_else_is_missing():
 def test_a_part_that_holds_does_not_when_another_is_missing():
     verdict = verdict_of(BEATS, LOW, u={"c": {"x": 0.5}})
     assert (verdict.verdict, verdict.margin) == ("not measured", None)
-    assert verdict.detail == "1 of 1 measured parts hold, 1 not measured; missing: a, b in t"
+    assert verdict.detail == "1 of 1 measured parts hold, 1 not measured; not given: a, b in t"
 
 
 def test_what_was_conceded_may_be_better_than_claimed():
@@ -112,7 +112,7 @@ def test_what_was_conceded_may_be_better_than_claimed():
     verdict = verdict_of(BEATS, conceded, u={"c": {"x": 9.0}})
     assert verdict.verdict == "not measured"
     counted = "0 of 1 measured parts hold, 1 better than claimed, 1 not measured"
-    assert verdict.detail.startswith(f"{counted}; missing: a, b in t; better")
+    assert verdict.detail.startswith(f"{counted}; not given: a, b in t; better")
 
 
 def test_a_claim_that_is_better_than_claimed_in_all_it_says_holds_without_a_margin():

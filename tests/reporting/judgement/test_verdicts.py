@@ -35,7 +35,7 @@ def test_markdown_to_the_letter(judged):
 
 - 1. A beats B: closest is a over b, clean: a clean 75, b clean 70.5
 - 2. B beats A: fails most at b over a, clean: b clean 70.5, a clean 75
-- 3. C beats B: missing: c in t
+- 3. C beats B: not given: c in t
 - A costs like B: closest is a / b, s: a s 3, b s 2
 """
 
@@ -53,7 +53,7 @@ def test_a_claim_of_which_another_report_decides_a_part_holds_so_far():
 def test_csv_has_every_part_and_its_detail(judged):
     lines = verdicts.csv(judged).splitlines()
     assert lines[0] == "key,label,verdict,margin,seeds,unit,detail"
-    assert lines[6] == "claim3_1,- in clean,not measured,,,,missing: c in t"
+    assert lines[6] == "claim3_1,- in clean,not measured,,,,not given: c in t"
     assert len(lines) == 9
 
 
@@ -66,3 +66,18 @@ def test_metrics_and_counts(judged):
     }
     assert verdicts.counts(judged) == {"holds": 2, "does_not_hold": 1, "not_measured": 1}
     assert verdicts.count(judged) == "2 hold, 1 does not hold, 1 not measured"
+
+
+def test_two_sets_of_numbers_side_by_side_to_the_letter():
+    in_clean, in_cost = (Part(f"in {c}", above("t", "a", ["b"], (c,))) for c in ("clean", "cost"))
+    claims = (Claim("claim7", "A beats B", "paper", (in_clean, in_cost)), Claim("claim8", "Same", "paper", (in_cost,)))
+    one, other = (
+        judge(claims, {"t": {"a": {"clean": number, "cost": 2.0}, "b": {"clean": 70.0, "cost": 1.0}}})
+        for number in (69.0, 71.25)
+    )
+    assert verdicts.in_comparison(one, other, ("Of the means", "Of seed 1")) == """\
+| Part of a claim | Verdict | Of the means | Of seed 1 | Unit   |
+|-----------------|---------|-------------:|----------:|--------|
+| 7. in clean     | holds   |        +1.25 |     -1.00 | points |
+"""
+    assert verdicts.in_comparison(one, one, ("Of the means", "Of seed 1")) == ""
