@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -157,3 +158,8 @@ def test_a_stage_that_is_slow_to_stop_can_be_stopped_at_once():
     assert output == ""
     assert errors.endswith("KeyboardInterrupt\n")
     assert process.returncode == -signal.SIGINT
+
+
+def test_an_interruption_passes_between_processes_as_it_is():
+    passed = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM)))
+    assert (passed.signal, str(passed)) == (signal.SIGTERM, "stopped by SIGTERM")

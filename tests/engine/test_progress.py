@@ -4,6 +4,7 @@ import io
 import sys
 
 from amoc.engine.progress import bar, say
+from amoc.engine.sharing import interleaved
 
 
 class Terminal(io.StringIO):
@@ -23,6 +24,17 @@ def test_on_a_terminal_the_bar_shows_description_and_total_and_yields_the_items(
     monkeypatch.setattr(sys, "stderr", terminal)
     assert list(bar([3, 1, 2], "epochs")) == [3, 1, 2]
     assert "epochs:" in terminal.getvalue() and "0/3" in terminal.getvalue()
+
+
+def test_processes_that_share_a_stage_draw_no_bars_over_one_another(monkeypatch):
+    def drawn():
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert list(bar([3, 1, 2], "epochs")) == [3, 1, 2]
+        yield terminal.getvalue()
+
+    assert "epochs:" in dict(interleaved({"a": drawn(), "b": drawn()}, 1))["a"]
+    assert set(dict(interleaved({"a": drawn(), "b": drawn()}, 2)).values()) == {""}
 
 
 def test_a_line_is_out_at_once(monkeypatch):
