@@ -32,9 +32,9 @@ READING = f"""\
 Percent of the test images still right after PGD20 of growing radius. **Bold** and _underscored_ are the best and second
 best of a column. The columns are in eighths of the epsilon that the networks were trained with; 0 is without attack.
 The picture has steps of 0.1 epsilon; steps of 0.25 epsilon, the peers', have a table of their own. A curve that does
-not come down to about 0, which is taken for at most {MASKED:g} %, would say that the attack fails, not that the network is
-robust; such curves would be named here. 8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another random
-start, as an attack's starts are drawn by its name: they may differ by a point or two.
+not come down to about 0, which is taken for at most {MASKED:g} %, would say that the attack fails, not that the
+network is robust; such curves would be named here. 8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another
+random start, as an attack's starts are drawn by its name: they may differ by a point or two.
 """
 STARTS = "at the grey line: PGD20 of Tables 5 and 6, from another random start"
 
