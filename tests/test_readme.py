@@ -15,6 +15,7 @@ import shlex
 import subprocess
 from fnmatch import fnmatch
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from pkgutil import resolve_name
 from statistics import mean, stdev
@@ -364,7 +365,7 @@ def verdicts(profile: str) -> dict[str, str]:
     """Claim -> 'does not hold (1 of 4)': of the parts that were measured so many hold; of claims of one part too."""
     verdict: dict[str, str] = {}
     parts: dict[str, list[str]] = {}
-    for line in recorded(f"reports/claims/{profile}/claims.md"):
+    for line in takewhile(lambda line: not line.startswith("## "), recorded(f"reports/claims/{profile}/claims.md")):
         what, said = ([cell.strip() for cell in line.split("|")] + ["", ""])[1:3]
         if what[:1].isdigit():
             claim, verdict[what], parts[what] = what, said, []
