@@ -257,7 +257,8 @@ def test_branch_auto_is_the_variants(variant, branch):
     ],
 )
 def test_the_rate_of_acl_is_linear_in_the_batch(changes, rate):
-    raw = changed(("profiles.demo.scale.batch_size", 0.25), *changes.items())
+    as_the_paper = ("profiles.demo.pretrain.acl", {}), ("profiles.demo.pretrain.amoc", {"key_momentum": 0.99})
+    raw = changed(("profiles.demo.scale.batch_size", 0.25), *as_the_paper, *changes.items())
     acl = Params(raw).pretraining("demo", "cifar10", "acl")
     assert acl.optimizer.lr == pytest.approx(rate, rel=1e-12)
     if "profiles.demo.pretrain.every.optimizer" not in changes:

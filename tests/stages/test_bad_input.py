@@ -256,9 +256,9 @@ FILES = {
     "encoder of another run": (told(run="acc"), FINETUNE, f'{ENCODER} .* run "acc", asked for is "amoc"'),
     "encoder of other settings": (run("temperature", 0.3), PROBED, "settings.temperature 0.2, asked for is 0.3"),
     "encoder of a setting within": (
-        run("optimizer", {"lr": 0.2}),
+        run("optimizer", {"lr": 0.3}),
         CORRUPT_PROBED,
-        r"settings.optimizer.lr 0.1, asked for is 0.2: `python -m stages.pretrain demo cifar10 amoc` makes it",
+        r"settings.optimizer.lr 0.2, asked for is 0.3: `python -m stages.pretrain demo cifar10 amoc` makes it",
     ),
     "encoder with a switch": (run("zero_init_last", True), EVALUATE, "settings.zero_init_last null, asked for is true"),
     "encoder of few epochs": (trial("epochs=1"), EVALUATE, f"{ENCODER} .* epoch 1, asked for is 2"),
