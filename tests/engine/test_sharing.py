@@ -43,10 +43,14 @@ def waiting(stop: Stop, told: Path) -> Iterator[int]:
 
 
 def gone(process: int) -> bool:
+    """Whether it ends soon; dead but not yet buried, as where nobody waits for orphans, is gone too."""
+    state = Path(f"/proc/{process}/stat")  # Linux: "pid (name) state ..."
     for _ in range(100 * PATIENCE):
         try:
             os.kill(process, 0)
-        except ProcessLookupError:
+            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
             return True
         time.sleep(0.01)
     return False
