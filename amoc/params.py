@@ -225,7 +225,7 @@ class Params:
         """Settings of an encoder, in this order: method, profile (every method, this method), run, scale.
 
         A method that extends another comes after it, in the paper's part and in the profile's. Where the method says
-        so, its learning rate is for its batch size, and changes with that.
+        so, its learning rate, or the profile's in its place, is for its batch size, and changes with that.
         """
         own = self._layer("runs", dataset, run).without("engine")
         if "method" not in own.values:
@@ -257,8 +257,7 @@ class Params:
             derived["branch"] = VARIANTS[merged["variant"]].branch
         shared = {"model": self.model(profile), "epsilon": self.epsilon(profile).linf}
         settings = resolve(self.path, METHODS[method], *layers, derived=derived, shared=shared, what=what)
-        own_rate = any(layer.has(("optimizer", "lr")) for layer in (*changes, own))
-        if getattr(settings.optimizer, "lr_scaling", "none") == "none" or own_rate:
+        if getattr(settings.optimizer, "lr_scaling", "none") == "none" or own.has(("optimizer", "lr")):
             return settings
         meant_for = merge(*(base.values for base in bases)).get("batch_size")
         if type(meant_for) is not int or meant_for < 2:

@@ -238,7 +238,7 @@ class Lars(Optimizer):
     final_lr: NotNegative
     trust: Positive  # a step is lr times this share of the norm of a layer's weights
     layerwise: Literal["weights", "all"]  # what is scaled and decays: not norms and biases, or everything
-    lr_scaling: Literal["linear", "none"]  # whether a run or profile that changes the batch size changes lr with it
+    lr_scaling: Literal["linear", "none"]  # whether lr follows the batch size; a run's own does not
 
 
 class Projector(Settings):

@@ -251,9 +251,11 @@ def test_branch_auto_is_the_variants(variant, branch):
         ({"pretrain.acl.batch_size": 256}, 5.0 * 64 / 256),  # the rate is for the batch size beside it
         ({"pretrain.acl.optimizer.lr": "5/2", "pretrain.acl.optimizer.lr_scaling": "linear"}, 2.5 / 4),
         ({"pretrain.acl.optimizer.lr_scaling": "none"}, 5.0),
-        ({"runs.cifar10.acl.optimizer": {"lr": 2.0}}, 2.0),  # whoever says the rate has said it
-        ({"profiles.demo.pretrain.acl": {"optimizer": {"lr": 3.0}}}, 3.0),
-        ({"profiles.demo.pretrain.every.optimizer": {"lr": 3.0}}, 3.0),
+        ({"runs.cifar10.acl.optimizer": {"lr": 2.0}}, 2.0),  # a run says its own rate
+        ({"profiles.demo.pretrain.acl": {"optimizer": {"lr": 3.0}}}, 3.0 / 4),  # a profile the method's
+        ({"profiles.demo.pretrain.acl": {"optimizer": {"lr": 3.0}}, "runs.cifar10.acl.batch_size": 64}, 3.0 / 32),
+        ({"profiles.demo.pretrain.acl": {"optimizer": {"lr": 3.0, "lr_scaling": "none"}}}, 3.0),
+        ({"profiles.demo.pretrain.every.optimizer": {"lr": 3.0}}, 3.0 / 4),
     ],
 )
 def test_the_rate_of_acl_is_linear_in_the_batch(changes, rate):
