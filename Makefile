@@ -27,8 +27,9 @@ help:
 setup: .venv/.ready
 
 .venv/.ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'from sys import exit, version_info as v; exit(v < (3, 11) or v[:3] == (3, 13, 0))' || { \
+	    echo "Python 3.11 or newer, but not 3.13.0, is needed, and $(PYTHON) is not;" \
+	        "name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	.venv/bin/uv pip install --compile-bytecode --python .venv/bin/python --requirement requirements.txt

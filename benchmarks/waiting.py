@@ -66,13 +66,13 @@ def waiting(
 @contextmanager
 def used_by(processes: int) -> Iterator[None]:
     """Other processes that never wait, within the scope."""
-    others = [
-        multiprocessing.get_context("spawn").Process(target=deque, args=(itertools.count(), 0), daemon=True)
-        for _ in range(processes)
-    ]
+    zeros = iter(int, 1)  # without end; unlike itertools' it can be sent to a process in every Python
+    others = []
     try:
-        for other in others:
+        for _ in range(processes):
+            other = multiprocessing.get_context("spawn").Process(target=deque, args=(zeros, 0), daemon=True)
             other.start()
+            others.append(other)
         yield
     finally:
         for other in others:

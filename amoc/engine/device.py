@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,9 @@ from amoc.refusal import Refusal
 from amoc.settings import Engine, Precision
 
 COMPILED_AT_MOST = 64  # versions of a module
+# Python whose dictionaries do not tell of every change (python/cpython#125608): compiled code goes on with the norm
+# branch that it was compiled for, though another is set
+OVERLOOKS_CHANGES = sys.version_info[:3] == (3, 13, 0)
 
 
 def device(engine: Engine) -> torch.device:
@@ -82,10 +86,15 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     ours is an error.
 
     Raises:
-        Refusal: there is no compiler for it: of C++ for a CPU, of C for a GPU.
+        Refusal: there is no compiler for it: of C++ for a CPU, of C for a GPU. Or this Python would compute wrong.
     """
     if not compiles(device, engine):
         return
+    if OVERLOOKS_CHANGES:
+        raise Refusal(
+            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code computes "
+            "with the wrong norms; take another Python, 3.13.1 or newer for one, or set compile to false"
+        )
     if not has_compiler(device):
         language, variable = ("C++", "CXX") if device.type == "cpu" else ("C", "CC")
         raise Refusal(

@@ -197,6 +197,13 @@ def test_a_missing_compiler_is_refused(where, asked, variables, sentence, monkey
     assert module._compiled_call_impl is None
 
 
+def test_a_python_in_which_compiled_code_goes_wrong_is_refused_where_something_is_compiled(monkeypatch):
+    monkeypatch.setattr("amoc.engine.device.OVERLOOKS_CHANGES", True)
+    with pytest.raises(Refusal, match=r"engine.compile is true, and in Python 3\.13\.0 .* 3\.13\.1 or newer"):
+        compile_in_place(CUDA, engine(compile=True), torch.nn.Linear(2, 2))
+    compile_in_place(CPU, engine(compile=True), torch.nn.Linear(2, 2))
+
+
 def test_a_compiled_module_computes_the_same_under_the_same_names():
     module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
     names, inputs = list(module.state_dict()), torch.ones(1, 3)
