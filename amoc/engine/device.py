@@ -92,8 +92,8 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
         return
     if OVERLOOKS_CHANGES:
         raise Refusal(
-            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code computes "
-            "with the wrong norms; take another Python, 3.13.1 or newer for one, or set compile to false"
+            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code "
+            "computes with the wrong norms; take another Python, 3.13.1 or newer for one, or set compile to false"
         )
     if not has_compiler(device):
         language, variable = ("C++", "CXX") if device.type == "cpu" else ("C", "CC")
