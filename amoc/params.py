@@ -281,8 +281,11 @@ class Params:
         layers = self._changes(profile, "recipes", *names)
         changes, derived = merge(*(layer.values for layer in layers)), {}
         if type(epochs := changes.get("epochs")) is int and epochs != base.epochs and "milestones" not in changes:
-            moved = {round(milestone * epochs / base.epochs) for milestone in base.milestones}
-            derived["milestones"] = sorted({min(milestone, epochs - 1) for milestone in moved} - {0})
+            milestones, end = [], epochs
+            for milestone in reversed(base.milestones):  # two that round to the same epoch are still two decays
+                end = min(round(milestone * epochs / base.epochs), end - 1)
+                milestones.append(end)
+            derived["milestones"] = [milestone for milestone in reversed(milestones) if milestone > 0]
         what = f"{papers[-1].where} in profile {profile}"
         return resolve(self.path, Recipe, *papers, *layers, derived=derived, shared=shared, what=what)
 

@@ -269,7 +269,7 @@ def test_the_rate_of_acl_is_linear_in_the_batch(changes, rate):
 
 @pytest.mark.parametrize(
     ("epochs", "milestones"),
-    [(25, (15, 20)), (50, (30, 40)), (10, (6, 8)), (5, (3, 4)), (3, (2,)), (2, (1,)), (1, ())],
+    [(25, (15, 20)), (50, (30, 40)), (10, (6, 8)), (5, (3, 4)), (4, (2, 3)), (3, (1, 2)), (2, (1,)), (1, ())],
 )  # fmt: skip
 def test_milestones_move_with_the_epochs(epochs, milestones):
     raw = changed(("profiles.demo.recipes.stdev", {"epochs": epochs}))

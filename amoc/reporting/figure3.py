@@ -133,8 +133,8 @@ def can_show(tests: Sequence[Tested]) -> str:
             + (f", so it can never reach {LEVEL}." if least_wilcoxon_p(n) >= LEVEL else ".")
         )
     sentences.append(
-        "Seeds vary the weights, views, attacks and order of images, not the images themselves: a small p speaks of "
-        "other seeds, not of other data."
+        "Seeds vary the weights, views, attacks and order of images, in pre-training and in the linear layer's, not "
+        "the images themselves: a small p speaks of other seeds, not of other data."
     )
     return words.paragraphs(*sentences)
 

@@ -92,8 +92,8 @@ class Line:
 READING = """\
 Percent of the test images still right after the attack. In brackets are epochs and batch size (b); with a +, those of
 the pre-training and of what follows it. **Bold** and _underscored_ are the best and second best last epochs. An
-early-stopped twin is the epoch that was best on held-out training images, under PGD (Standard: clean); it has fewer
-attacks and is not ranked.
+early-stopped twin is the epoch that was best on training images held out for that, under PGD (Standard: clean); it has
+fewer attacks and is not ranked. On those no network trains; the papers' train on all, and so does an encoder before it.
 """
 SAME = "right on the same images as the row above: the best epoch on held-out images is the last one, or is like it"
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"

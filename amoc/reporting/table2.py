@@ -58,7 +58,13 @@ class Configured:
         return Report(self.name, profile, text, to_csv(table), metrics(table))
 
 
-TABLE = Configured("table2", "Table 2: attacks", "table5")
+TABLE = Configured(
+    "table2", "Table 2: attacks", "table5",
+    caption="""\
+Attacks on test images are foolbox's, as the papers' are, and pyautoattack's. Two do for each image what foolbox decides
+for a whole batch: SLIDE projects only those that have left the ball, and C&W does not stop early.
+""",
+)  # fmt: skip
 
 build = TABLE.build
 

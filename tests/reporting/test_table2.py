@@ -92,6 +92,8 @@ def test_markdown_to_the_letter(params):
 
 A row called test is of the attack on test images whose column has that name in the tables of accuracies. Runs are
 called as in `params.yaml`, without those that only repeat one with another seed.
+Attacks on test images are foolbox's, as the papers' are, and pyautoattack's. Two do for each image what foolbox decides
+for a whole batch: SLIDE projects only those that have left the ball, and C&W does not stop early.
 """
 
 

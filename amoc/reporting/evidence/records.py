@@ -170,7 +170,8 @@ class Result(Checked):
     @property
     def how(self) -> list[tuple[str, object]]:
         """Words for what must be the same in all that is compared, and how it was here."""
-        return [(f"settings of {recipe}", used.model_dump()) for recipe, used in self.recipes.items()]
+        recipes = [(f"settings of {recipe}", used.model_dump()) for recipe, used in self.recipes.items()]
+        return [*recipes, ("batches or seed", self.evaluate.model_dump())]
 
 
 class Record(Result):

@@ -7,6 +7,7 @@ protocols, and in the second run of Table 5, for networks; it is taken for the s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import sqrt
 from statistics import fmean
 
@@ -24,6 +25,7 @@ REPEATED = {
     "figure6": {"amoc": "amoc"},
     "figure7": {"amoc": "amoc"},
 }
+RUNS = "runs"  # of how many a row has the means, once averaged
 READING = """\
 Seeds: by how much seeds alone would move the margin of this one check in at most one of twenty cases (Student's t, of a
 range Tukey's, numbers of one run as if they moved together); a part shows the closest of its checks, or the one that
@@ -36,9 +38,14 @@ attacked (AutoAttack and C&W: Table 5 says how many).
 
 
 def find(quantity: Quantity, metrics: Metrics) -> Spread | None:
-    """The spread of a number between seeds; None where nothing like it was repeated."""
+    """The spread of a number between seeds; None where nothing like it was repeated.
+
+    A mean over n seeds has that of one run divided by sqrt(n).
+    """
     if quantity.table in LINEAR:
-        return _of_method(_method(quantity.row), quantity.column, metrics)
+        spread = _of_method(_method(quantity.row), quantity.column, metrics)
+        runs = metrics.get(quantity.table, {}).get(quantity.row, {}).get(RUNS, 1)
+        return spread and replace(spread, deviation=spread.deviation / sqrt(runs))
     return _of_networks(quantity.column, metrics) if quantity.table == "table5" else None
 
 
@@ -50,6 +57,8 @@ def averaged(metrics: Metrics) -> Metrics:
             if row in changed.get(table, {}):
                 mean = metrics.get(ENCODERS, {}).get(f"{method}_mean", {})
                 changed[table][row] = {key: mean.get(key, number) for key, number in changed[table][row].items()}
+                if "seeds" in mean:
+                    changed[table][row][RUNS] = mean["seeds"]
     return changed
 
 

@@ -97,7 +97,7 @@ def flat(table: str, rows: Sequence[str], columns: Iterable[str], span: float) -
             tuple(Quantity(table, row, column) for row in rows),
             lambda n: span - (max(n) - min(n)),
             equality=True,
-            limit=lambda spreads: limit_of_range(spreads[0], len(rows), LEVEL),
+            limit=lambda spreads: limit_of_range(max(spreads, key=lambda each: each.deviation), len(rows), LEVEL),
             say=say,
         )
         for column in columns

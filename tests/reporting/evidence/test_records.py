@@ -131,6 +131,7 @@ def test_rows_are_alike_whatever_only_one_of_them_has(good, made):
     [
         (lambda c: _pgd(c)["attack"].update(steps=10), "other settings or images of linf_pgd20 "),
         (lambda c: c["measurements"]["last"].update(c["fewer"]), "other settings or images of clean "),
+        (lambda c: c["evaluate"].update(seed=c["evaluate"]["seed"] + 1), "other batches or seed "),
         (lambda c: c.update(recipes={"adev": RECIPE | {"lr": 0.1}}), "other settings of adev "),
     ],
 )

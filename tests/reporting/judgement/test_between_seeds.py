@@ -192,16 +192,32 @@ def test_only_runs_that_were_repeated_are_averaged():
     }
     averaged = between_seeds.averaged(tables)
     assert averaged["table3"] == {
-        "amoc": {"stdev_clean": 70.0, "adev_clean": 50.0, DOUBTFUL: 0},
+        "amoc": {"stdev_clean": 70.0, "adev_clean": 50.0, DOUBTFUL: 0, "runs": 4},
         "amoc_b64": {"stdev_clean": 60.0},
-        "acl": {"stdev_clean": 60.0},
+        "acl": {"stdev_clean": 60.0, "runs": 5},
     }
     assert averaged["table8"] == {
-        "aca": {"stdev_clean": 70.0}, "ccc": {"stdev_clean": 50.0}, "acc": {"stdev_clean": 1.0},
-    }  # fmt: skip
-    assert averaged["figure7"] == {"amoc": {"stdev_clean": 70.0}}
+        "aca": {"stdev_clean": 70.0, "runs": 4},
+        "ccc": {"stdev_clean": 50.0, "runs": 3},
+        "acc": {"stdev_clean": 1.0},
+    }
+    assert averaged["figure7"] == {"amoc": {"stdev_clean": 70.0, "runs": 4}}
     assert averaged["figure4"] == tables["figure4"] and averaged["figure3"] == FIGURE3
     assert tables["table3"]["amoc"]["stdev_clean"] == 66.0
+
+
+def test_a_mean_is_as_much_surer_as_its_seeds_are_many():
+    """Of four seeds half the deviation; the other number of the difference is of one run, with its own."""
+    tables = {"figure3": FIGURE3, "table3": {"amoc": {"stdev_clean": 66.0}, "amoc_b64": {"stdev_clean": 60.0}}}
+    (check,) = above("table3", "amoc", ["amoc_b64"], ["stdev_clean"])
+    (flatness,) = flat("table3", ["amoc", "amoc_b64"], ["stdev_clean"], 2.0)
+    for metrics, deviation in ((tables, 3.0), (between_seeds.averaged(tables), 3.0 / 2)):
+        spreads = [between_seeds.find(quantity, metrics) for quantity in check.reads]
+        assert spreads == [Spread("amoc", deviation, 3), Spread("amoc", 3.0, 3)]
+        limit = stats.t.ppf(0.975, 3) * sqrt(deviation**2 + 3.0**2)
+        assert check.limit(spreads) == pytest.approx(limit, rel=1e-12)
+        # of a range that of the number which varies most
+        assert flatness.limit(spreads) == pytest.approx(stats.studentized_range.ppf(0.95, 2, 3) * 3.0, rel=1e-9)
 
 
 def test_without_repeats_nothing_is_averaged():
