@@ -1,4 +1,4 @@
-"""The images: scikit-learn's digits or CIFAR -> uint8 arrays and labels, one file per profile and data set. No torch.
+"""The images: scikit-learn's digits or CIFAR -> uint8 arrays and labels, one file per profile and data set.
 
 Pixels stay 0..255 on disk; `amoc.augment.to_float` makes them [0, 1], and only the model normalises.
 """

@@ -33,7 +33,7 @@ def maximise(
     loss: Callable[[Tensor], Tensor], images: Tensor, *, epsilon: float, steps: int, step_size: float,
     random_start: bool = True, start: Tensor | None = None, generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """PGD (Madry et al., 2018); with one step of size epsilon it is FGSM with random start.
+    """PGD (Madry et al., 2018); one step of size epsilon is FGSM, with a random start if there is one.
 
     Args:
         loss: perturbed images (B, 3, H, W) -> a scalar to maximise, a sum over images: each then has its own gradient.

@@ -47,7 +47,7 @@ def affine(images: Tensor, degrees: Tensor, shift: Tensor, zoom: Tensor) -> Tens
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     """Normalised Gaussian of sigma (B,) pixels, cut off at `radius` pixels; images are reflected at the border.
 
-    torchvision's `gaussian_blur` with kernel size 2 * radius + 1, for which radius need not be smaller than the image.
+    torchvision's `gaussian_blur` with kernel size 2 * radius + 1, but here the radius may exceed the image.
     """
     size = images.shape[3]
     offset = torch.arange(-radius, radius + 1, device=images.device)

@@ -43,6 +43,11 @@ def main(
         raise Refusal("a shortened run writes elsewhere than the real one: give --output a folder, not the project's")
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
+    if settings.batch_size > (images := len(data.train.labels)):
+        raise Refusal(
+            f"{run} has a batch_size of {settings.batch_size} in profile {profile}, allowed is at most {images}, "
+            f"as many as {data_path} has images to train on"
+        )
     about = {
         "profile": profile, "dataset": dataset, "run": run, "source": data.source, "branch": settings.branch,
         "settings": settings.plain(), "engine": engine.plain(), "fingerprints": paths.fingerprints(settings.method),

@@ -27,8 +27,8 @@ def device(engine: Engine) -> torch.device:
     """The device that `engine.device` asks for ("auto": a GPU where there is one), with PyTorch set up for it.
 
     Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32)
-    and sums up products of bfloat16, and on a GPU cuDNN's search for the fastest convolutions. Says so where
-    `engine.precision` is slow there.
+    and that products of bfloat16 are summed up in, and on a GPU cuDNN's search for the fastest convolutions. Says so
+    where `engine.precision` is slow there.
 
     Raises:
         Refusal: "cuda" is asked for and there is none.

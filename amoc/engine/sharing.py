@@ -44,8 +44,8 @@ def interleaved(
     """What each task yields, with its name, as it comes.
 
     In one process that is one task after the other. In several, each process takes the first task that none has taken
-    yet; what a task changes besides files is lost with its process, but for what it yields. Dropped before its end, or
-    after an error in a task, this ends all processes. They do not outlive this one.
+    yet; what a task changes besides files is lost with its process, but for what it yields. Where the caller stops
+    asking, or a task raises, all processes are ended; so are they if this one is killed.
 
     Args:
         tasks: by name, in the order in which they are begun; what they yield can be pickled.

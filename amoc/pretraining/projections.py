@@ -11,7 +11,7 @@ from amoc.pretraining.variants import Branch
 
 
 def unit(network: nn.Module, images: Tensor, name: Branch) -> Tensor:
-    """Unit-length projections (B, D) through one norm branch, in the precision of the parameters."""
+    """Unit-length projections (B, D) through one norm branch, in the precision of the images."""
     with branch(network, name):
         projections = network(images)
     with torch.autocast(images.device.type, enabled=False):

@@ -73,7 +73,7 @@ class Listing:
     lines: tuple[Line, ...]
     caption: str = ""
     call: Callable[[Mapping[str, Any]], str] = words.encoder  # settings of an encoder -> what its row is called
-    draw: Callable[[str, Found], Figure] | None = None  # what is above the picture, records -> the picture
+    draw: Callable[[str, Found], Figure] | None = None  # (its subtitle, records by run) -> the picture
     dataset: str = "cifar10"
     measures: tuple[str, ...] = MEASURES  # the columns: a protocol and an attack, or clean
     protocols: str = PROBES  # which list of params.yaml they are of
@@ -280,7 +280,8 @@ def _failed(measure: str, record: Record) -> bool:
     protocol = measure.partition("_")[0]
     whole = [name for name, recipe in record.recipes.items() if recipe.train == "all"]
     clean = {name: number(record, f"{name}_clean") or 0.0 for name in record.recipes}
-    return protocol in whole and clean[protocol] < max(clean[name] for name in clean if name not in whole) / 2
+    linear = [clean[name] for name in clean if name not in whole]
+    return protocol in whole and clean[protocol] < max(linear, default=0.0) / 2
 
 
 def _doubtful(listing: Listing, record: Record) -> bool:

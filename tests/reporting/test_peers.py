@@ -62,6 +62,14 @@ def test_a_training_of_the_whole_network_that_failed_says_so(params, measured):
         assert (moco.count("[1]"), amoc.count("[1]")) == (0, 3 * expected)
 
 
+def test_where_nothing_but_whole_networks_is_trained_none_is_called_failed(params, measured):
+    """Because there is no linear layer to compare with."""
+    params.raw["protocols"]["peers"] = ["aff"]
+    measured("moco", {"aff": (1, 1, "0000")})
+    report = peers.build(params, "demo", measured("amoc", {"aff": (1, 1, "0000")}))
+    assert "that training of the whole network failed" not in report.markdown
+
+
 def test_a_row_has_each_protocol_under_each_attack(params, measured):
     measured("moco", {name: (60, 0, "0000") for name in NUMBERS})
     report = peers.build(params, "demo", measured("amoc", NUMBERS))

@@ -161,6 +161,11 @@ def test_names_and_options(refused, words, sentence):
     refused(words, sentence)
 
 
+def test_a_batch_of_more_images_than_there_are(refused):
+    put("pretrain", "amoc", "batch_size", value=65 * 16)()  # the profile takes a sixteenth
+    refused(PRETRAIN, "amoc has a batch_size of 65 in profile demo, allowed is at most 64, as many as data/demo/.* has")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
@@ -420,6 +425,7 @@ def slow_paper(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tiny.settings()["profiles"]["demo"]
     for key in ("model", "data", "engine", "early_stopping"):
         put("profiles", "paper", key, value=settings[key])()
+    put("pretrain", "amoc", "batch_size", value=settings["data"]["train"])()
     for folder in ("data", "models"):
         shutil.copytree(f"{folder}/demo", f"{folder}/paper")
     encoder, about = load_encoder(ENCODER)
