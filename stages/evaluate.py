@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import typer
-from torch import Tensor
+from torch import nn
 
 from amoc import datasets
 from amoc.augment import to_float
@@ -85,7 +85,7 @@ def main(
                 for part, of_part in ((name, known), (f"{name} attacked", known | attacks))
             ]
 
-        def protocol(name: str) -> Iterator[Protocol]:
+        def protocol(name: str) -> Iterator[Evaluated]:
             recipe, (training, attacking), own = recipes[name], checkpoints[name], Clock()
             with own.phase("total"):
                 classifier, trained = train(
@@ -105,15 +105,13 @@ def main(
                     )
             found = found if trained.status == "ok" else _broken(found)
             print(f"{title} {name}: {found}", flush=True)
-            yield Protocol(found, classifier.head.state_dict(), own.state())
+            yield Evaluated(found, classifier.head, own.state())
 
         done = dict(interleaved({name: protocol(name) for name in recipes}, shared, stop))
-        heads, measured = {}, {name: done[name].measurement for name in recipes}
-        for name, recipe in recipes.items():
+        measured = {name: done[name].measurement for name in recipes}
+        heads = {name: done[name].head for name, recipe in recipes.items() if recipe.train == "head"}
+        for name in recipes:
             clock.add(done[name].clock)
-            if recipe.train == "head":
-                heads[name] = linear_head(encoder.features, data.classes)
-                heads[name].load_state_dict(done[name].head)
         plain = {name: recipe.plain() for name, recipe in recipes.items()}
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
@@ -130,11 +128,11 @@ def main(
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What one protocol comes to: what was measured, the weights of the last layer, and its seconds."""
+class Evaluated:
+    """What one protocol comes to: what was measured, the last layer, and its seconds."""
 
     measurement: Measurement
-    head: dict[str, Tensor]
+    head: nn.Linear
     clock: dict[str, Any]
 
 

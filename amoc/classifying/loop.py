@@ -25,6 +25,7 @@ from amoc.engine.device import autocast
 from amoc.engine.generators import generator, reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.engine.progress import bar, say
+from amoc.engine.rounding import rounded
 from amoc.models.classifier import Classifier
 from amoc.models.folding import norms_folded
 from amoc.models.norm import frozen, mode, same
@@ -162,7 +163,7 @@ def train_classifier(
                 if row[aim] > best["accuracy"]:
                     state = {name: tensor.to("cpu", copy=True) for name, tensor in classifier.state_dict().items()}
                     best = {"epoch": epoch + 1, "accuracy": row[aim], "state": state}
-        curve.append({name: float(f"{value:.6g}") if type(value) is float else value for name, value in row.items()})
+        curve.append(rounded(row))
         say(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items() if value is not None))
 
         step, sums = 0, torch.zeros_like(sums)
