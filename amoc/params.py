@@ -221,13 +221,18 @@ class Params:
         """Names of the whole networks of a data set."""
         return self._names("classifiers", dataset)
 
-    def pretraining(self, profile: str, dataset: str, run: str) -> Pretraining:
+    def pretraining(self, profile: str, dataset: str, run: str, of: Collection[str] | None = None) -> Pretraining:
         """Settings of an encoder, in this order: method, profile (every method, this method), run, scale.
 
         A method that extends another comes after it, in the paper's part and in the profile's. Where the method says
         so, its learning rate, or the profile's in its place, is for its batch size, and changes with that.
+
+        Args:
+            of: which keys of what the run itself says are to count; None for all of them.
         """
         own = self._layer("runs", dataset, run).without("engine")
+        if of is not None:
+            own = Layer(own.where, {key: value for key, value in own.values.items() if key in of})
         if "method" not in own.values:
             raise Refusal(f"{self.path}: the key {own.where}.method is missing, allowed is {listed(METHODS)}")
         method = self._one_of(own.values["method"], METHODS, f"{own.where}.method")

@@ -5,7 +5,7 @@ Such a table is a value, a `Listing`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,9 @@ _underscored_ are the best and second best of the column; each is of one run, of
 SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"
 MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+
+# keys of an encoder's settings that a row tells by its name, its notes or its seeds
+TOLD = ("method", "variant", "form", "bank_adv", "branch", "epochs", "batch_size", "seed")
 
 Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
@@ -78,6 +81,7 @@ class Listing:
     measures: tuple[str, ...] = MEASURES  # the columns: a protocol and an attack, or clean
     protocols: str = PROBES  # which list of params.yaml they are of
     clocked: bool = False  # whether it says on which machines they were pre-trained
+    about: str = ""  # another key of their settings that the names of its rows tell
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -244,7 +248,28 @@ def _row(params: Params, profile: str, listing: Listing, line: Line, record: Rec
     settings = record.settings.model_dump()
     notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
     notes += (record.reservation,) if bad else ()
+    if others := _otherwise(params, profile, listing, settings, line.run):
+        notes += (f"not as its method is in `params.yaml`: {', '.join(others)}",)
     return Row(line.key, _called(listing, settings) + (f", {record.status}" if bad else ""), cells, not bad, notes)
+
+
+def _otherwise(
+    params: Params, profile: str, listing: Listing, settings: Mapping[str, Any], run: str
+) -> list[str]:  # fmt: skip
+    """'lambda 0.7 instead of 0.5': what was used otherwise than the method says, of what the row does not tell."""
+    told = {*TOLD, listing.about}
+    plain = params.pretraining(profile, listing.dataset, run, tuple(sorted(told))).plain()
+    used = {key: value for key, value in settings.items() if key not in told}
+    return list(_differing(used, {key: plain.get(key) for key in used}))
+
+
+def _differing(used: Mapping[str, Any], plain: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for key, value in used.items():
+        other = plain.get(key)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            yield from _differing(value, other, f"{within}{key}.")
+        elif value != other:
+            yield f"{within}{key} {value} instead of {other}"
 
 
 def _called(listing: Listing, settings: Mapping[str, Any]) -> str:

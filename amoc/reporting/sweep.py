@@ -46,7 +46,8 @@ class Axis:
 def sweep(name: str, title: str, lines: tuple[Line, ...], axis: Axis, above: str, caption: str) -> Listing:
     """The table of such encoders, with its picture; `above` is the picture's title."""
     told = f"{caption}\n{SEEDS}\n"
-    return Listing(name, title, lines, caption=told, call=axis.call, draw=Curves(above, axis, lines), clocked=True)
+    picture = Curves(above, axis, lines)
+    return Listing(name, title, lines, caption=told, call=axis.call, draw=picture, clocked=True, about=axis.setting)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from statistics import stdev
 
 import pytest
@@ -63,6 +64,22 @@ def test_the_table_to_the_letter(params, everything):
     assert "- StdEv PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
     assert "- AdEv clean: a linear layer on the frozen encoder, TRADES training, 10 epochs\n" in report.markdown
     assert "± the standard deviation" in report.markdown and "\nAnd so on.\n" in report.markdown
+
+
+def test_what_a_run_has_otherwise_than_its_method_is_said(params, everything, made, save):
+    """But what its name tells (the variant, epochs, the batch), and what the table is about."""
+    results, attack = everything(), {"steps": 10, "relative_step": 0.25, "random_start": True}
+    own = {"variant": "ccc", "branch": "clean", "lambda": 0.7, "epochs": 9, "batch_size": 8, "attack": attack}
+    save(made.probed("moco", FIGURES["moco"], seed=1, **own))
+    told = "- [2] not as its method is in `params.yaml`: {}attack.steps 10 instead of 5\n"
+    for about, expected in (("", "lambda 0.7 instead of 0.5, "), ("lambda", "")):
+        page = replace(LISTING, about=about).build(params, "demo", results).markdown
+        assert body(page)[1][0] == "MoCo (9 ep, b8) [1] [2]" and told.format(expected) in page
+    # what params.yaml has of the run counts no more than what it has of any other
+    params.raw["runs"]["cifar10"]["moco"] |= {"lambda": 0.7, "attack": attack}
+    assert told.format("lambda 0.7 instead of 0.5, ") in LISTING.build(params, "demo", results).markdown
+    params.raw["pretrain"]["amoc"] |= {"lambda": 0.7, "attack": attack}
+    assert "[2]" not in body(LISTING.build(params, "demo", results).markdown)[1][0]
 
 
 def test_metrics_have_every_row_and_the_deviation_of_a_mean(params, everything):
