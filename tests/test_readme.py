@@ -362,7 +362,7 @@ def test_table_shown_is_the_recorded_one(block: str, profile: str) -> None:
 
 
 def verdicts(profile: str) -> dict[str, str]:
-    """Claim -> 'does not hold (1 of 4)': of the parts that were measured so many hold; of claims of one part too."""
+    """Claim -> 'does not hold (1 of 4)': of the parts that were measured so many hold, or are better than claimed."""
     verdict: dict[str, str] = {}
     parts: dict[str, list[str]] = {}
     for line in takewhile(lambda line: not line.startswith("## "), recorded(f"reports/claims/{profile}/claims.md")):
@@ -372,8 +372,12 @@ def verdicts(profile: str) -> dict[str, str]:
         elif what.startswith("- ") and line.startswith("| "):
             parts[claim].append(said)
     measured = {claim: [part for part in said if part != "not measured"] for claim, said in parts.items()}
-    held = {claim: sum(part in ("holds", "better than claimed") for part in said) for claim, said in measured.items()}
-    counted = {claim: f" ({held[claim]} of {len(said)})" if said else "" for claim, said in measured.items()}
+    held = {claim: said.count("holds") for claim, said in measured.items()}
+    more = {claim: said.count("better than claimed") for claim, said in measured.items()}
+    better = {claim: f", {number} better than claimed" if number else "" for claim, number in more.items()}
+    counted = {
+        claim: f" ({held[claim]} of {len(said)}{better[claim]})" if said else "" for claim, said in measured.items()
+    }
     return {claim: said + counted[claim] for claim, said in verdict.items()}
 
 

@@ -13,6 +13,7 @@ from statistics import fmean
 
 from amoc.params import Params
 from amoc.reporting import networks, words
+from amoc.reporting.departures import departures_of
 from amoc.reporting.drawing.corruption_plot import Gap, Series, draw
 from amoc.reporting.evidence import corruption_records, records
 from amoc.reporting.evidence.corruption_names import COMMON, CORRUPTIONS, WITHOUT_FROST
@@ -84,14 +85,14 @@ class Comparison:
         shown = tabulate(params, profile, self, found, self.heads[:1])
         whole = tabulate(params, profile, self, found, self.heads)
         numbers = {line.key: measured(found[line.key], self.heads) for line in self.lines}
-        doubts = []
+        notes = []
         for line in self.lines:
-            if line.name in params.networks(DATASET):
-                doubt = networks.doubts(params, profile, DATASET, line.name, results)
-                if doubt:
-                    numbers[line.key][DOUBTFUL] = 1
-                    told = f"Of {label(params, profile, line, found[line.key])}: {doubt}."
-                    doubts.append(words.paragraphs(told))
+            record, network = found[line.key], line.name in params.networks(DATASET)
+            doubt = networks.doubts(params, profile, DATASET, line.name, results) if network else ""
+            if doubt:
+                numbers[line.key][DOUBTFUL] = 1
+            apart = departures_of(params, record) if record else ""
+            notes += [f"Of {label(params, profile, line, record)}: {said}." for said in (doubt, apart) if said]
         judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
         text = page(
             words.stands_in(params, profile, DATASET, networks=[line.name for line in self.lines]),
@@ -99,7 +100,7 @@ class Comparison:
             SOURCES[images],
             f"![{self.title}, {profile} profile]({self.name}.svg)",
             to_markdown(shown),
-            READING + self.caption + "".join(doubts),
+            READING + self.caption + "".join(map(words.paragraphs, notes)),
             "## What this figure alone can check",
             judged,
         )
@@ -185,7 +186,7 @@ def label(params: Params, profile: str, line: Line, record: CorruptionRecord | N
     else:
         return f"{line.name} (not in params.yaml)"
     if not network:
-        return f"{words.encoder(settings)} ({settings['epochs']} ep, b{settings['batch_size']})"
+        return words.trained(words.encoder(settings), settings)
     objective = words.OBJECTIVES[settings["recipe"]["objective"]]
     if settings["encoder"] is None:
         return f"{objective} ({settings['recipe']['epochs']} ep)"

@@ -5,7 +5,7 @@ Such a table is a value, a `Listing`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amoc.params import PROBES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import words
+from amoc.reporting.departures import departures
 from amoc.reporting.evidence import clocks, published, records
 from amoc.reporting.evidence.records import Outcome, Record
 from amoc.reporting.judgement import verdicts
@@ -38,12 +39,12 @@ READING = """\
 Percent of the test images classified right. In brackets are epochs and batch size (b) of the pre-training. **Bold** and
 _underscored_ are the best and second best of the column; each is of one run, of the seed that `params.yaml` says.
 """
-SEEDS = "A mean over seeds counts that run too, ± the standard deviation over the seeds, and is not ranked.\n"
+SEEDS = """\
+A mean over seeds counts that run too, ± the standard deviation over the seeds, of which two say little, and is not
+ranked.
+"""
 MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
-
-# keys of an encoder's settings that a row tells by its name, its notes or its seeds
-TOLD = ("method", "variant", "form", "bank_adv", "branch", "epochs", "batch_size", "seed")
 
 Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
@@ -243,38 +244,14 @@ def _row(params: Params, profile: str, listing: Listing, line: Line, record: Rec
         if line.run not in params.runs(listing.dataset):
             return Row(line.key, f"{line.run} (not in params.yaml)", cells)
         settings = params.pretraining(profile, listing.dataset, line.run).plain()
-        return Row(line.key, f"{_called(listing, settings)[:-1]}, not measured)", cells)
+        return Row(line.key, words.trained(listing.call(settings), settings, "not measured"), cells)
     bad = record.status != "ok"
     settings = record.settings.model_dump()
     notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
     notes += (record.reservation,) if bad else ()
-    if others := _otherwise(params, profile, listing, settings, line.run):
-        notes += (f"not as its method is in `params.yaml`: {', '.join(others)}",)
-    return Row(line.key, _called(listing, settings) + (f", {record.status}" if bad else ""), cells, not bad, notes)
-
-
-def _otherwise(
-    params: Params, profile: str, listing: Listing, settings: Mapping[str, Any], run: str
-) -> list[str]:  # fmt: skip
-    """'lambda 0.7 instead of 0.5': what was used otherwise than the method says, of what the row does not tell."""
-    told = {*TOLD, listing.about}
-    plain = params.pretraining(profile, listing.dataset, run, tuple(sorted(told))).plain()
-    used = {key: value for key, value in settings.items() if key not in told}
-    return list(_differing(used, {key: plain.get(key) for key in used}))
-
-
-def _differing(used: Mapping[str, Any], plain: Mapping[str, Any], within: str = "") -> Iterator[str]:
-    for key, value in used.items():
-        other = plain.get(key)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            yield from _differing(value, other, f"{within}{key}.")
-        elif value != other:
-            yield f"{within}{key} {value} instead of {other}"
-
-
-def _called(listing: Listing, settings: Mapping[str, Any]) -> str:
-    """'AMOC (40 ep, b64)': the settings that were used."""
-    return f"{listing.call(settings)} ({settings['epochs']} ep, b{settings['batch_size']})"
+    notes += (departures(params, profile, listing.dataset, line.run, settings, listing.about),)
+    name = words.trained(listing.call(settings), settings) + (f", {record.status}" if bad else "")
+    return Row(line.key, name, cells, not bad, tuple(filter(None, notes)))
 
 
 def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Record | None) -> Cell:

@@ -177,8 +177,8 @@ def noise(found: Mapping[str, Seeds]) -> str:
             errors.append(f"{deviation:.2f} in {words.measure(measure)}")
     return (
         f"Between seeds, all ways together, the standard deviation is {' and '.join(errors)}; that is also the "
-        "standard error of a difference between means over two seeds each: such differences are noise. The choice was "
-        "made on the test images shown here: its numbers are no independent measurement of it."
+        "standard error of a difference between means over two seeds each: such differences may be the seeds'. The "
+        "choice was made on the test images shown here: its numbers are no independent measurement of it."
     )
 
 

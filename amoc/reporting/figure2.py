@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from amoc.params import Params
 from amoc.reporting import words
+from amoc.reporting.departures import departures
 from amoc.reporting.drawing.embedding_plot import Panel, draw
 from amoc.reporting.evidence import checked, records
 from amoc.reporting.evidence.checked import Checked
@@ -94,8 +95,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     found = {run: find(profile, run, results) for run in RUNS if run in params.runs(DATASET)}
     counted = [one for one in found.values() if one is not None]
     records.compare_alike(counted)
-    names = {run: _name(params, profile, run, one) for run, one in found.items()}
-    rows = tuple(_row(run, names[run], one) for run, one in found.items())
+    rows = tuple(_row(params, profile, run, one) for run, one in found.items())
     table = Table("Encoder", columns(counted), rows, max((one.test_images for one in counted), default=None))
     numbers = metrics(table)
     text = page(
@@ -108,7 +108,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
     )
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
-    panels = [_panel(names[run], one) for run, one in found.items()]
+    panels = [_panel(_name(params, profile, run, one), one) for run, one in found.items()]
     drawing = partial(draw, "t-SNE of features of test images", subtitle, panels)
     return Report(NAME, profile, text, to_csv(table), numbers, drawing)
 
@@ -157,18 +157,19 @@ def told(one: Embedded) -> str:
     return words.paragraphs(*sentences)
 
 
-def _name(params: Params, profile: str, run: str, one: Embedded | None) -> str:
+def _name(params: Params, profile: str, run: str, one: Embedded | None, *more: str) -> str:
     """'AMOC (200 ep, b256)': the settings that were used, or that are to be."""
     plain = one.settings.model_dump() if one else params.pretraining(profile, DATASET, run).plain()
-    return f"{words.encoder(plain)} ({plain['epochs']} ep, b{plain['batch_size']})"
+    return words.trained(words.encoder(plain), plain, *more)
 
 
-def _row(run: str, name: str, one: Embedded | None) -> Row:
+def _row(params: Params, profile: str, run: str, one: Embedded | None) -> Row:
     if one is None:
-        return Row(run, f"{name[:-1]}, not measured)", {"knn": Cell(), "silhouette": Cell()})
-    bad = one.status != "ok"
+        return Row(run, _name(params, profile, run, one, "not measured"), {"knn": Cell(), "silhouette": Cell()})
+    name, bad = _name(params, profile, run, one), one.status != "ok"
     cells = {"knn": Cell(one.knn, one.test_images), "silhouette": Cell(one.silhouette)}
-    return Row(run, name + (f", {one.status}" if bad else ""), cells, not bad)
+    note = departures(params, profile, DATASET, run, one.settings.model_dump())
+    return Row(run, name + (f", {one.status}" if bad else ""), cells, not bad, (note,) if note else ())
 
 
 def _panel(name: str, one: Embedded | None) -> Panel:

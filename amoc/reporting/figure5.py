@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from amoc.params import Params
 from amoc.reporting import networks, words
+from amoc.reporting.departures import departures_of
 from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
@@ -93,7 +94,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         for count in eighths
         if count or not end
     )
-    table = Table("Network", columns, tuple(_row(curve) for curve in curves), images)
+    table = Table("Network", columns, tuple(_row(params, curve) for curve in curves), images)
     numbers = metrics(table)
     judged = narrow(CLAIMS, {NAME})
     text = page(
@@ -129,7 +130,7 @@ def _part(table: Table, dataset: str, end: str) -> Table:
     return Table(title, columns, rows, table.images)
 
 
-def _row(curve: Curve) -> Row:
+def _row(params: Params, curve: Curve) -> Row:
     cells: dict[str, Cell] = {}
     for attack, end in ATTACKS.items():
         for count, outcome in curve.points(attack).items():
@@ -138,7 +139,8 @@ def _row(curve: Curve) -> Row:
     if record is None:
         return Row(curve.key, f"{label} (not measured)", _nothing(), ranked=False)
     bad = record.status != "ok"
-    return Row(curve.key, label, cells, not bad, (record.reservation,) if bad else ())
+    notes = (record.reservation if bad else "", departures_of(params, record))
+    return Row(curve.key, label, cells, not bad, tuple(filter(None, notes)))
 
 
 def _nothing() -> dict[str, Cell]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from amoc.params import Params
 from amoc.reporting import words
+from amoc.reporting.departures import departures_of
 from amoc.reporting.drawing.dot_plot import Entry, Panel, draw
 from amoc.reporting.evidence import published, records
 from amoc.reporting.evidence.records import Encoder, Record, UsedAttack
@@ -37,7 +38,7 @@ class Attacked:
     title: str
     models: Mapping[str, str]  # key of a row -> network or encoder of params.yaml
     columns: tuple[str, ...]  # "clean" and attacks
-    suite: str  # in which the attacks are set
+    suite: str | None  # whose other attacks have columns too, behind those
     dataset: str = "cifar10"
     published: str | None = None  # the table whose printed numbers stand beside; None for the one of the same name
 
@@ -48,15 +49,8 @@ class Attacked:
             Refusal: a result is missing in the demo, is broken, or was attacked unlike the others.
         """
         name, dataset = self.name, self.dataset
-        lines = _lines(params, profile, self, results)
-        counted = [line.record for line in lines if line.record is not None]
-        records.compare_alike(counted)
-        images = max((record.test_images for record in counted), default=None)
-        used = {attack: outcome.attack for record in counted for attack, outcome in record.outcomes if outcome.attack}
-        columns = _columns(params, profile, self, used)
-        comparing, on = profile == "paper", f", {words.DATASETS[dataset]}"
-        rows = tuple(_row(line, columns, (self.published or name) if comparing else None) for line in lines)
-        table = Table("Model", columns, rows, images)
+        lines = find(params, profile, self, results)
+        table, on = tabulate(params, profile, self, lines), f", {words.DATASETS[dataset]}"
         numbers = metrics(table)
         for line in lines:
             if line.doubt:
@@ -69,11 +63,11 @@ class Attacked:
             f"# {self.title}: accuracy (%) under attack{on}",
             f"![{self.title}: clean, PGD20 and AutoAttack accuracy of each model{on}, {profile} profile]({name}.svg)",
             to_markdown(table),
-            READING + (COMPARING if comparing else ""),
+            READING + (COMPARING if profile == "paper" else ""),
             *(checks if judged else ()),
         )
-        title, subtitle = _title(used), f"{profile}: {words.images(params, profile, dataset)}"
-        picture = partial(draw, title, subtitle, DRAWN, _entries(lines, rows))
+        title, subtitle = _title(used(lines)), f"{profile}: {words.images(params, profile, dataset)}"
+        picture = partial(draw, title, subtitle, DRAWN, _entries(lines, table.rows))
         return Report(name, profile, text, to_csv(table), numbers, picture)
 
 
@@ -87,6 +81,7 @@ class Line:
     title: str  # what it is called without its settings
     settings: str = ""  # that were used, or are to be, in words
     doubt: str = ""  # what is to be said of the encoder that it was fine-tuned from
+    departures: str = ""  # of an encoder, or of the one that it was fine-tuned from, from its method in params.yaml
 
 
 READING = """\
@@ -99,8 +94,12 @@ SAME = "right on the same images as the row above: the best epoch on held-out im
 COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
 
 
-def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:
-    """In the papers' order: a whole network and below it its twin, or an encoder under its linear protocol."""
+def find(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:
+    """As the table lists them: a whole network and below it its twin, or an encoder under its linear protocol.
+
+    Raises:
+        Refusal: see `build`.
+    """
     dataset = attacked.dataset
     networks, runs = params.networks(dataset), params.runs(dataset)
     lines = []
@@ -108,14 +107,35 @@ def _lines(params: Params, profile: str, attacked: Attacked, results: Path) -> l
         if name not in networks and name not in runs:
             continue
         record = records.find("attack", profile, dataset, name, results)
-        used = _settings(params, record) if record else _planned(params, profile, dataset, name)
+        settings = _settings(params, record) if record else _planned(params, profile, dataset, name)
+        apart = departures_of(params, record) if record else ""
         if name in networks:
             title, doubt = network(params, profile, dataset, name), doubts(params, profile, dataset, name, results)
-            lines += [Line(key, LAST, record, title, used, doubt), Line(f"{key}_{TWIN}", TWIN, record, title)]
+            lines.append(Line(key, LAST, record, title, settings, doubt, apart))
+            lines.append(Line(f"{key}_{TWIN}", TWIN, record, title))
         else:
             title, probe = _encoder(params, profile, dataset, name), params.attacked_probe
-            lines += [Line(key, LAST, record, f"{title}, {words.RECIPES.get(probe, probe)} probe", used)]
+            title = f"{title}, {words.RECIPES.get(probe, probe)} probe"
+            lines.append(Line(key, LAST, record, title, settings, departures=apart))
+    records.compare_alike(line.record for line in lines if line.record is not None)
     return lines
+
+
+def tabulate(params: Params, profile: str, attacked: Attacked, lines: Sequence[Line]) -> Table:
+    """A row per line, a column per attack; beside the paper profile's numbers those that were published."""
+    columns = _columns(params, profile, attacked, used(lines))
+    named = attacked.published or attacked.name
+    printed = named if profile == "paper" and named in published.TABLES else None
+    rows = tuple(_row(line, columns, printed) for line in lines)
+    images = max((line.record.test_images for line in lines if line.record is not None), default=None)
+    return Table("Model", columns, rows, images)
+
+
+def used(lines: Iterable[Line]) -> dict[str, UsedAttack]:
+    """The attacks that any of them was measured under, in the order of the tables."""
+    outcomes = (item for line in lines if line.record is not None for item in line.record.outcomes)
+    found = {attack: outcome.attack for attack, outcome in outcomes if outcome.attack}
+    return {attack: found[attack] for attack in (*words.HEADINGS, *found) if attack in found}
 
 
 def doubts(params: Params, profile: str, dataset: str, name: str, results: Path) -> str:
@@ -145,7 +165,8 @@ def _encoder(params: Params, profile: str, dataset: str, run: str) -> str:
 
 def _columns(params: Params, profile: str, attacked: Attacked, used: Mapping[str, UsedAttack]) -> tuple[Column, ...]:
     """The papers' columns, and what else the suite has; legends tell the attack that was used."""
-    keys = dict.fromkeys((*attacked.columns, *params.suite(profile, attacked.suite)))
+    more = params.suite(profile, attacked.suite) if attacked.suite else ()
+    keys = dict.fromkeys((*attacked.columns, *more))
     columns = []
     for key in keys:
         if key == PREPRINTS and key not in attacked.columns:
@@ -169,10 +190,9 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     if record is None:
         return Row(line.key, f"{line.title} ({line.settings}, not measured)", cells)
     bad = record.status != "ok"
-    notes = (record.reservation,) if bad else ()
-    notes += (line.doubt,) if line.doubt else ()
+    notes = (record.reservation if bad else "", line.doubt, line.departures)
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
-    return Row(line.key, label, cells, not bad, notes)
+    return Row(line.key, label, cells, not bad, tuple(filter(None, notes)))
 
 
 def _same(record: Record | None) -> bool:

@@ -21,6 +21,7 @@ TABLE = Listing(
         Line("amoc_long"),
     ),
     caption="The report figure3 has MoCo, ACL and AMOC over more seeds, and tests of their differences.\n",
+    clocked=True,
 )
 
 build = TABLE.build

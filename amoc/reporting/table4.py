@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import words
+from amoc.reporting.departures import departures
 from amoc.reporting.evidence import clocks, published, records
 from amoc.reporting.evidence.clocks import Clock
 from amoc.reporting.judgement import verdicts
@@ -99,16 +100,18 @@ def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
     if run not in params.runs(DATASET):
         return Row(run, f"{run} (not in params.yaml)", times)
     settings = params.pretraining(profile, DATASET, run)
-    name = f"{words.encoder(settings.plain())} ({clock.epochs if clock else settings.epochs} ep, b{settings.batch_size}"
+    plain = settings.plain()
+    name = words.encoder(plain)
     if clock is None:
-        return Row(run, f"{name}, not measured)", times)
+        return Row(run, words.trained(name, plain, "not measured"), times)
     machine = {
         "device": Cell(_device(clock)),
         "precision": Cell(clock.precision),
         "versions": Cell(f"torch {clock.torch}, Python {clock.python}"),
     }
-    short = (f"ended after {clock.epochs} of {settings.epochs} epochs",) if clock.epochs < settings.epochs else ()
-    return Row(run, f"{name})", times | machine, notes=short)
+    short = f"ended after {clock.epochs} of {settings.epochs} epochs" if clock.epochs < settings.epochs else ""
+    notes = tuple(filter(None, (short, departures(params, profile, DATASET, run, plain))))
+    return Row(run, words.trained(name, plain | {"epochs": clock.epochs}), times | machine, notes=notes)
 
 
 def _time(profile: str, run: str, key: str, clock: Clock | None) -> Cell:

@@ -37,6 +37,7 @@ TABLE = Listing(
         "negatives: the report table7. ACA is AMOC, CCC is MoCo; with the frozen bank ACA is the preprint's.\n"
     ),
     call=letters,
+    clocked=True,
 )
 
 build = TABLE.build

@@ -9,6 +9,7 @@ from typing import Any
 
 from amoc.params import DATASETS, Params
 from amoc.reporting import encoders, words
+from amoc.reporting.departures import departures
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement.paper_claims import MEASURES
@@ -22,8 +23,8 @@ ENCODER = Column("encoder", "Encoder")
 READING = """\
 Percent of the test images classified right: the linear layer is trained and tested on the data set that the row names
 first, on the frozen encoder that was pre-trained on images of the one that it names next. Compare within a data set
-only, for the other has other classes. Each row is of one run: a small difference may be one between seeds. In brackets
-are epochs and batch size (b) of the pre-training.
+only, for the other has other classes. Each row is of one run: a small difference may be one between seeds, of which
+the report figure3 has more for CIFAR-10's own. In brackets are epochs and batch size (b) of the pre-training.
 """
 DIGITS = """\
 Here both data sets are the same digits, upright, or every second one turned and of a class of its own: the task is
@@ -80,7 +81,8 @@ def _row(params: Params, profile: str, source: str, on: str, record: Record | No
         outcome = encoders.outcome(record, measure)
         missing = record.status if bad else NOT_MEASURED
         cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
-    return Row(key, label, cells, ranked=False, notes=(record.reservation,) if bad else ())
+    notes = (record.reservation if bad else "", departures(params, profile, source, RUN, record.settings.model_dump()))
+    return Row(key, label, cells, ranked=False, notes=tuple(filter(None, notes)))
 
 
 def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str:
@@ -88,8 +90,7 @@ def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str
     of = f"of {words.DATASETS[source]}"
     if settings is None:
         return f"{of} (not in params.yaml)"
-    used = f"{settings['epochs']} ep, b{settings['batch_size']}"
-    return f"{of}, {words.encoder(settings)} ({used}{f', {status}' if status else ''})"
+    return f"{of}, {words.trained(words.encoder(settings), settings, *filter(None, (status,)))}"
 
 
 def _difference(on: str, own: Record | None, transferred: Record | None) -> Row:

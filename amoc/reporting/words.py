@@ -88,6 +88,12 @@ def encoder(settings: Mapping[str, Any]) -> str:
     return f"AMOC-{variant.upper()}{' frozen bank' if frozen and variant[2] == 'a' else ''}"
 
 
+def trained(name: str, settings: Mapping[str, Any], *more: str) -> str:
+    """'AMOC (40 ep, b64)': an encoder, by epochs and batch size of its pre-training and whatever is to be added."""
+    size = (f"{settings['epochs']} ep", f"b{settings['batch_size']}", *more)
+    return f"{name} ({', '.join(size)})"
+
+
 def measure(key: str) -> str:
     """A column of a table of encoders: 'adev_pgd20' -> 'AdEv PGD20'."""
     recipe, _, attack = key.partition("_")

@@ -79,7 +79,7 @@ def test_a_report_depends_on_the_encoders_that_it_reads_and_on_no_others(graph):
         stage = stage_of(graph, report)
         folder = f"results/{graph.profile}/cifar10"
         kinds = tuple(f"{folder}/{kind}/" for kind in ("evaluate", "pretrain", "embed", "corrupt"))
-        on_which_machine = report in (*GROUPS["Studies"], "figure3", "figure6", "figure7")
+        on_which_machine = report in (*GROUPS["Studies"], "table3", "table8", "figure3", "figure6", "figure7")
         files = (file, "pretrain/{}.clock.json") if on_which_machine else (file,)
         expected = {f"{folder}/{file.format(run)}" for file in files for run in runs}
         assert {path for path in graph.files(stage) if path.startswith(kinds)} == expected, report

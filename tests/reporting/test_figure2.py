@@ -32,7 +32,9 @@ def everything(made, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(3)
         for run, (knn, silhouette) in NUMBERS.items():
-            settings = made.encoder() | {"method": run.partition("_")[0], "epochs": 40 if "long" in run else 20}
+            method, epochs = run.partition("_")[0], 40 if "long" in run else 20
+            own = {"lambda": 0.5} if method == "amoc" else {}
+            settings = {"method": method, "epochs": epochs, "batch_size": 64, "seed": 1} | own
             plain = {
                 "profile": profile, "dataset": "cifar10", "run": run, "source": "cifar", "settings": settings,
                 "fingerprints": {"classify": "0" * 32}, "train_images": 90, "test_images": 20, "status": "ok",

@@ -30,15 +30,17 @@ def test_each_run_of_the_paper_profile_has_the_settings_that_the_journal_prints(
         assert settings.variant == ("ccc" if key.startswith("moco") else "aca")
 
 
-def test_every_number_reaches_its_cell(made, save, tmp_path):
+def test_every_number_reaches_its_cell(made, save, timed, tmp_path):
     """Four numbers per run that no other has."""
     params, expected = shipped.params(), {}
     for at, run in enumerate(table3.TABLE.runs):
         numbers = (4 * at + 1, 4 * at + 2, 4 * at + 3, 4 * at + 4)
         seed = 2 if run.endswith("_seed2") else 1
         save(made.probed(run, numbers, seed=seed))
+        timed("demo", run, device="another CPU" if run == "acl_long" else "a CPU")
         expected[run] = dict(zip(MEASURES, map(float, numbers), strict=True))
     report = table3.build(params, "demo", tmp_path / "results")
+    assert "`acl_long` on another CPU. Each rounds in its own way" in " ".join(report.markdown.split())
     chance = {key for key, row in report.metrics.items() if row.pop("doubtful", 0)}
     assert chance == {"acl_b64", "moco_long"}  # of which 10 or so of 100 images are right
     shown = {key: row for key, row in report.metrics.items() if not key.endswith("_mean")}

@@ -197,9 +197,9 @@ def test_the_picture_shows_the_numbers_of_the_table(params, everything):
     ]
     # the twin of TRADES is the only one that was measured
     assert [texts(axes) for axes in panels] == [
-        ["Clean", "n = 8", "100.0", "75.0", "50.0", "62.5", "87.5"],
-        ["PGD20", "n = 8", "0.0", "37.5", "50.0", "25.0", "62.5"],
-        ["AutoAttack", "n = 4", "0.0", "50.0", "75.0", "25.0", "75.0"],
+        ["Clean", "n = 8", "100", "75", "50", "62", "88"],
+        ["PGD20", "n = 8", "0", "38", "50", "25", "62"],
+        ["AutoAttack", "n = 4", "0", "50", "75", "25", "75"],
     ]
     assert not any(diamonds(axes) for axes in panels)
 

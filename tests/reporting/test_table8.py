@@ -39,13 +39,15 @@ def test_each_row_is_of_the_variant_that_its_key_says(settings):
         assert (run.epochs, run.batch_size, run.seed) == (200, 256, 1)
 
 
-def test_numbers_and_names(settings, made, save, tmp_path):
+def test_numbers_and_names(settings, made, save, timed, tmp_path):
     for at, run in enumerate(table8.TABLE.runs):
         resolved = settings.pretraining("demo", "cifar10", run).plain()
         save(made.probed(run, tuple(50 + 4 * at + add for add in range(4)), **resolved))
+        timed("demo", run)
     report = table8.build(settings, "demo", tmp_path / "results")
     for at, line in enumerate(table8.TABLE.lines):
         assert [report.metrics[line.key][measure] for measure in MEASURES] == [50 + 4 * at + add for add in range(4)]
+    assert "kind of machine" not in report.markdown
     rows = [line for line in report.markdown.splitlines() if line.startswith("| ") and " ep, b" in line]
     names = [row.split("|")[1].strip() for row in rows]
     clean = "(40 ep, b64) [1]"

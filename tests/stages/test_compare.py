@@ -1,4 +1,4 @@
-"""Encoders of any names side by side, from the results that are committed."""
+"""Encoders, or networks under attack, of any names side by side, from the results that are committed."""
 
 from __future__ import annotations
 
@@ -67,6 +67,47 @@ def test_a_run_that_was_edited_is_shown_without_the_seeds_of_before(tmp_path, mo
     assert "- [1] not as its method is in `params.yaml`: temperature 0.1 instead of 0.5\n" in printed
 
 
+def test_networks_have_their_twins_below_them_and_a_column_per_attack(capsys):
+    """An encoder among them is the one under its linear protocol; not every name was attacked with everything."""
+    compare.main("small", "cifar10", ["amoc_finetuned", "acc_finetuned_v1", "amoc"])
+    printed = capsys.readouterr().out
+    shown, found = rows(printed), {}
+    for name in ("amoc_finetuned", "acc_finetuned_v1", "amoc"):
+        content = json.loads(Path(f"results/small/cifar10/attack/{name}.json").read_text(encoding="utf-8"))
+        found[name] = {measured: outcomes for measured, outcomes in content["measurements"].items()}
+    attacks = [
+        *("clean", "linf_pgd20", "linf_pgd20_peers", "linf_deepfool", "linf_autoattack", "l1_pgd50", "l1_slide"),
+        *("l2_pgd50", "l2_pgd50_v1", "l2_cw", "l2_autoattack"),
+    ]
+    assert shown["Model"] == [
+        *("Clean", "PGD20", "PGD20p", "DeepFool", "AA n=200", "L1-PGD", "SLIDE"),
+        *("L2-PGD", "L2-PGDv1", "C&W n=200", "AA-L2 n=200"),
+    ]
+
+    def expected(name: str, measured: str) -> list[str]:
+        outcomes = found[name][measured]
+        return [f"{outcomes[attack]['accuracy']:.1f}" if attack in outcomes else "n/m" for attack in attacks]
+
+    titles = {
+        "amoc_finetuned": "AMOC fine-tuned (20 + 20 ep TRADES, b64 + b128)",
+        "acc_finetuned_v1": "AMOC-ACC fine-tuned (20 + 20 ep PGD-AT, b64 + b128)",
+        "amoc": "AMOC, AdEv probe (20 + 3 ep, b64 + b128)",
+    }
+    for name, title in titles.items():
+        assert shown[f"{name}: {title}"] == expected(name, "last")
+    twins = [cells for title, cells in shown.items() if title.startswith("- early-stopped twin")]
+    assert twins == [expected(name, "early_stopped") for name in ("amoc_finetuned", "acc_finetuned_v1")]
+    assert "- L2-PGD: PGD, L2 0.5, 50 steps of 0.1 epsilon\n- L2-PGDv1: PGD, L2 0.5, 50 steps of 0.05" in printed
+
+
+def test_networks_that_were_not_attacked_say_so(capsys):
+    compare.main("paper", "cifar10", ["trades", "amoc"])
+    shown = rows(capsys.readouterr().out)
+    assert shown.pop("Model") == ["Clean"] and len(shown) == 4
+    assert shown["trades: TRADES (76 ep, b128, not measured)"] == shown["- early-stopped twin"] == ["n/m"]
+
+
 def test_another_name_is_refused():
-    with pytest.raises(Refusal, match=r"runs\.cifar10 has no amok, it has amoc"):
+    sentence = r"runs\.cifar10 has no amok, it has amoc.*; nor has classifiers\.cifar10, which has standard"
+    with pytest.raises(Refusal, match=sentence):
         compare.main("small", "cifar10", ["amoc", "amok"])

@@ -19,7 +19,7 @@ _NAMES, _GAP, _RIGHT = 0.88, 0.16, 0.06  # names, between panels, after them
 _ABOVE, _BELOW, _LINE = 0.66, 0.5, 0.19  # titles and headings; scale and key; a change
 _BAND = 0.72  # of a line: how high the band of the seeds is
 
-BAND = "grey band: what seeds alone would do, 19 times of 20; a dot is a seed, a tick the mean"
+BAND = "grey band: the mean by seeds alone, 19 times of 20; a tick is the mean, a dot a seed"
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
 _TICK: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.3, "linestyle": "none", "clip_on": False}

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, Look, sheet
-from amoc.reporting.tables import Cell, Row
+from amoc.reporting.tables import Cell, Row, decimals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,8 @@ class _Mark:
 
     @property
     def text(self) -> str:
-        return self.cell.missing if self.number is None else f"{self.number:.1f}"
+        digits = min(1, decimals(self.cell.n or 1000))
+        return self.cell.missing if self.number is None else f"{self.number:.{digits}f}"
 
     def spans(self, per_inch: float) -> list[tuple[float, float]]:
         """From where to where dot and interval go, and the diamond, if they are there.

@@ -26,8 +26,8 @@ class Quantity:
 class Check:
     """One inequality: it holds where margin(the numbers read) > 0, or >= 0 if equality will do.
 
-    limit: how far seeds alone would move the margin once in twenty times, from the spread of each number read; None
-        where that is not known.
+    limit: how far seeds alone would move the margin with a probability, once in twenty times unless it is given, from
+        the spread of each number read; None where that is not known.
     say: what the margin is made of, in words; None for the numbers themselves.
     """
 
@@ -35,7 +35,7 @@ class Check:
     reads: tuple[Quantity, ...]
     margin: Callable[[Numbers], float]
     equality: bool = False
-    limit: Callable[[Sequence[Spread]], float] | None = None
+    limit: Callable[..., float] | None = None  # (spreads, level)
     say: Callable[[Numbers], str] | None = None
 
 
@@ -48,7 +48,7 @@ def linear(
     def margin(numbers: Numbers) -> float:
         return sum(weight * number for weight, number in zip(weights, numbers, strict=True)) - bound
 
-    def limit(spreads: Sequence[Spread]) -> float:
+    def limit(spreads: Sequence[Spread], level: float = LEVEL) -> float:
         # numbers of one run move together, in the worst case all by their deviation at once; runs are independent
         runs: dict[tuple[str, str], list[tuple[float, Spread]]] = {}
         for quantity, weight, spread in zip(reads, weights, spreads, strict=True):
@@ -57,7 +57,7 @@ def linear(
             Spread(own[0][1].of, sum(weight * spread.deviation for weight, spread in own), own[0][1].freedom)
             for own in runs.values()
         )
-        return limit_of_sum(terms, LEVEL)
+        return limit_of_sum(terms, level)
 
     return Check(name, reads, margin, equality, limit, say)
 
@@ -87,6 +87,9 @@ def growing(table: str, rows: Sequence[str], columns: Sequence[str]) -> tuple[Ch
 def flat(table: str, rows: Sequence[str], columns: Iterable[str], span: float) -> tuple[Check, ...]:
     """In each column: largest - smallest <= span. All rows are of one method: they are taken to have its spread."""
 
+    def limit(spreads: Sequence[Spread], level: float = LEVEL) -> float:
+        return limit_of_range(max(spreads, key=lambda each: each.deviation), len(rows), level)
+
     def say(numbers: Numbers) -> str:
         ends = (max, "largest"), (min, "smallest")
         return ", ".join(f"{word} {rows[numbers.index(end(numbers))]} {end(numbers):.4g}" for end, word in ends)
@@ -97,7 +100,7 @@ def flat(table: str, rows: Sequence[str], columns: Iterable[str], span: float) -
             tuple(Quantity(table, row, column) for row in rows),
             lambda n: span - (max(n) - min(n)),
             equality=True,
-            limit=lambda spreads: limit_of_range(max(spreads, key=lambda each: each.deviation), len(rows), LEVEL),
+            limit=limit,
             say=say,
         )
         for column in columns

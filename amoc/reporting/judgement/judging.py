@@ -12,7 +12,7 @@ from typing import Literal
 
 from amoc.reporting.judgement import between_seeds
 from amoc.reporting.judgement.between_seeds import Metrics
-from amoc.reporting.judgement.inequalities import Check, Quantity
+from amoc.reporting.judgement.inequalities import LEVEL, Check, Quantity
 
 Answer = Literal["holds", "does not hold", "not measured"]
 DOUBTFUL = "doubtful"  # column of metrics.json: 1 for a run that collapsed, or learned nothing under a protocol
@@ -61,7 +61,8 @@ class PartVerdict:
     """`margin` is the smallest of the part's checks, positive where it holds; None if it was not measured. Where some
     fail by more than seeds alone would do, it is the smallest of those.
 
-    limit: how far seeds alone would move that margin; None if nothing like it was repeated.
+    limit: how far seeds alone would move that margin, or of a part that fails any of its margins; None if nothing like
+        it was repeated.
     beyond: whether the verdict is beyond what seeds alone would do: of a part that holds, each check holds by more than
         its limit; of one that fails, some check fails by more.
     doubtful: rows that it reads of runs that collapsed, or learned nothing.
@@ -170,7 +171,8 @@ def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
     if missing and (holds or part.conceded or len(enough) < len(part.enough)):
         return PartVerdict(part, "not measured", None, _missing(missing), missing)
     verdict = "holds" if holds else BETTER if part.conceded else "does not hold"
-    limits = {check: _limit(check, metrics) for check in margins}
+    level = LEVEL if holds else LEVEL / max(1, len(margins))  # each check has to hold, but any may fail (Bonferroni)
+    limits = {check: _limit(check, metrics, level) for check in margins}
     sure = {check for check, limit in limits.items() if limit is not None and abs(margins[check]) > limit}
     fails = {check for check in sure if not _met(check, margins[check])}
     shown = min(fails or margins, key=margins.__getitem__)
@@ -187,11 +189,11 @@ def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) 
     return {check: round(check.margin(values), 9) for check, values in given.items() if None not in values}
 
 
-def _limit(check: Check, metrics: Metrics) -> float | None:
+def _limit(check: Check, metrics: Metrics, level: float) -> float | None:
     spreads = [between_seeds.find(quantity, metrics) for quantity in check.reads]
     if check.limit is None or None in spreads:
         return None
-    return check.limit([spread for spread in spreads if spread is not None])
+    return check.limit([spread for spread in spreads if spread is not None], level)
 
 
 def _doubtful(part: Part, metrics: Metrics) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ def spread(table: str, row: str, column: str, metrics: dict) -> Spread | None:
     [
         ("table3", "moco_long", Spread("moco", 1.0, 2)),
         ("table8", "ccc", Spread("moco", 1.0, 2)),  # the letters of MoCo
+        ("table8", "caa", Spread("moco", 1.0, 2)),  # whose query is clean too
+        ("table8", "aac", Spread("amoc", 3.0, 3)),
         ("table3", "acl_b64", Spread("acl", 2.0, 4)),
         ("table8", "aca_frozen", Spread("amoc", 3.0, 3)),
         ("figure6", "amoc_k1024", Spread("amoc", 3.0, 3)),
@@ -106,7 +108,7 @@ def test_limits_of_inequalities():
 # ---------------------------------------------------------------- on the page
 
 PART = Part("AMOC over ACL", above("table3", "amoc", ["acl"], ("stdev_clean",)))
-LIMIT = limit_of_sum([Spread("amoc", 3.0, 3), Spread("acl", 2.0, 4)], 0.05)
+LIMIT, LIMIT_OF_EITHER = (limit_of_sum([Spread("amoc", 3.0, 3), Spread("acl", 2.0, 4)], p) for p in (0.05, 0.05 / 2))
 
 
 def judged(amoc: float, *parts: Part, **tables: dict):
@@ -146,6 +148,24 @@ def test_a_part_of_several_checks_is_beyond_seeds_by_all_or_by_one_that_fails(fi
     assert (f"**{margin}**" if bold else f" {margin} |") in markdown([verdict], "Claim")
 
 
+@pytest.mark.parametrize(
+    ("lower", "limit", "bold"),
+    [
+        (49.0, LIMIT, True),  # holds by 10: each of its checks has to, and none is chosen for being the furthest
+        (69.0, LIMIT_OF_EITHER, False),  # fails by 10: of two checks one is sooner beyond what seeds do
+        (71.5, LIMIT_OF_EITHER, True),
+    ],
+)
+def test_of_a_part_that_fails_the_limit_is_of_any_of_its_checks(lower, limit, bold):
+    """Bonferroni: each has its share of the one case in twenty."""
+    part = Part("two", above("table3", "amoc", ["acl"], ("stdev_clean", "adev_clean")))
+    table = {"amoc": {"stdev_clean": 59.0, "adev_clean": 59.0}, "acl": {"stdev_clean": lower, "adev_clean": lower}}
+    same = {row: own | {"adev_clean_std": own["stdev_clean_std"]} for row, own in FIGURE3.items()}
+    (verdict,) = judged(0.0, part, table3=table, figure3=same)
+    assert (verdict.limit, verdict.beyond) == (limit, bold)
+    assert LIMIT < 10.0 < LIMIT_OF_EITHER < 12.5
+
+
 def test_what_fails_by_more_than_seeds_do_is_shown_before_what_fails_by_more_points():
     """Of a part's checks, and of a claim's parts: else a bold margin could stand beside a wider limit."""
     one, other = (Part(name, above("table3", "amoc", ["acl"], (name,))) for name in ("stdev_clean", "adev_clean"))
@@ -153,7 +173,7 @@ def test_what_fails_by_more_than_seeds_do_is_shown_before_what_fails_by_more_poi
     wide = {row: own | {"adev_clean_std": 10 * own["stdev_clean_std"]} for row, own in FIGURE3.items()}
     both = Part("both", one.checks + other.checks)
     (verdict,) = judged(0.0, both, table3=table, figure3=wide)
-    assert (verdict.margin, verdict.limit, verdict.beyond) == (-15.0, LIMIT, True)
+    assert (verdict.margin, verdict.limit, verdict.beyond) == (-15.0, LIMIT_OF_EITHER, True)
     assert verdict.parts[0].detail.startswith("fails beyond seeds at amoc over acl, stdev_clean")
     (verdict,) = judged(0.0, one, other, table3=table, figure3=wide)
     assert (verdict.margin, verdict.limit, verdict.beyond) == (-15.0, LIMIT, True)
