@@ -296,6 +296,7 @@ def test_views_need_no_drawn_value_on_the_host(device, generator):
             assert seen.shape == images.shape and seen.device == images.device
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_views_on_a_gpu_do_not_wait_for_it(generator):
     every, images = everything(), noise(64, 32, generator)
@@ -304,8 +305,8 @@ def test_views_on_a_gpu_do_not_wait_for_it(generator):
     torch.testing.assert_close(every.apply(images.cuda(), there).cpu(), every.apply(images, drawn), rtol=0, atol=1e-4)
 
     images, own = images.cuda(), torch.Generator("cuda").manual_seed(11)
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         every(images, own)
         random_shift(images, settings.Shift(pad=4, flip=0.5), own)
     finally:

@@ -127,7 +127,15 @@ def train_classifier(
         clock.restore(saved["clock"])
         say(f"{title}: goes on from epoch {first + 1}, step {step + 1}")
 
+    def shifted(batch: Tensor, epoch: int, step: int) -> Tensor:
+        random = generator(seed, "shift", epoch, step, device=device)
+        return random_shift(to_float(images[batch]), recipe.shift, random)
+
     last_save = monotonic()
+    if isinstance(perturb, Captured) and first < recipe.epochs:
+        with clock.phase("record"):  # and compile: not in the seconds of training
+            for batch in {len(batch): batch for batch in batches(chosen.to(device), recipe.batch_size)}.values():
+                perturb.record_for(shifted(batch, first, step), labels[batch])
     for epoch in range(first, recipe.epochs):
         lr = multistep(epoch, recipe.milestones, recipe.lr)
         for group in optimizer.param_groups:
@@ -140,10 +148,9 @@ def train_classifier(
                 if stop.requested:
                     save(epoch, step)
                     raise Interrupted(stop.signal)
-                shift = generator(seed, "shift", epoch, step, device=device)
                 reseed(start, seed, "attack", epoch, step)
-                shifted = random_shift(to_float(images[batch]), recipe.shift, shift)
-                sums += train_step(classifier, recipe, shifted, labels[batch], optimizer, precision, perturb)
+                views = shifted(batch, epoch, step)
+                sums += train_step(classifier, recipe, views, labels[batch], optimizer, precision, perturb)
                 clock.count("images", len(batch))
                 step += 1
             loss, clean, adversarial = (sums / len(chosen)).tolist()  # the epoch's first wait for the device

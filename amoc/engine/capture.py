@@ -7,7 +7,9 @@ recorded; tests do it there with a recorder of their own, which replays operatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -22,8 +24,9 @@ Record = Callable[[Callable[[], Tensors], Generator], tuple[Tensors, Callable[[]
 class CUDAGraphs:
     """Records on a stream of its own, after a warm-up on that stream.
 
-    All graphs share one pool of memory, in which what one of them passes through may lie where another does or leaves
-    its outputs. So they are replayed one after the other, and what a replay gives is good until the next one.
+    All graphs share one pool of memory, in which what one of them passes through may lie where another does, or where
+    one that is recorded later leaves its outputs. So they are replayed one after the other, and what a replay gives is
+    good until the next one of the same graph, or of one that was recorded before it.
 
     Graphs draw from the registered generator: a replay begins at the seed and offset that it has by then, and moves it
     on as the eager calls would (PyTorch's CUDAGeneratorImpl.cpp, `replay_prologue`).
@@ -39,9 +42,21 @@ class CUDAGraphs:
                 compute()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+        with _nothing_collected(), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             outputs = compute()
         return outputs, graph.replay
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Without Python's garbage collector, which could end an older graph meanwhile: that breaks the recording."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Recorded(NamedTuple):

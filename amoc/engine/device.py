@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from amoc.engine.progress import say
 from amoc.refusal import Refusal
 from amoc.settings import Engine, Precision
 
+NVIDIA = Path("/proc/driver/nvidia/version")
+UNUSED = "this runs on the CPU (is the driver older than this PyTorch's CUDA asks for? README, Pre-training AMOC)"
 COMPILED_AT_MOST = 64  # versions of a module
 # Python whose dictionaries do not tell of every change (python/cpython#125608): compiled code goes on with the norm
 # branch that it was compiled for, though another is set
@@ -28,7 +31,7 @@ def device(engine: Engine) -> torch.device:
 
     Set for the whole process: the number of CPU threads (0 leaves PyTorch's choice), float32 that is float32 (no TF32)
     and that products of bfloat16 are summed up in, and on a GPU cuDNN's search for the fastest convolutions. Says so
-    where `engine.precision` is slow there.
+    where `engine.precision` is slow there, and where "auto" finds a driver but no GPU.
 
     Raises:
         Refusal: "cuda" is asked for and there is none.
@@ -37,6 +40,8 @@ def device(engine: Engine) -> torch.device:
     if engine.device == "cuda" and not available:
         raise Refusal("profiles.<p>.engine.device is cuda, but PyTorch finds no CUDA device; set it to auto or cpu")
     chosen = torch.device("cuda" if available and engine.device != "cpu" else "cpu")
+    if engine.device == "auto" and not available and NVIDIA.exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        say(f"there is an NVIDIA driver, but PyTorch {torch.__version__} finds no GPU that it can use: {UNUSED}")
     if engine.threads:
         torch.set_num_threads(engine.threads)
     torch.set_float32_matmul_precision("highest")
@@ -86,7 +91,8 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
     ours is an error.
 
     Raises:
-        Refusal: there is no compiler for it: of C++ for a CPU, of C for a GPU. Or this Python would compute wrong.
+        Refusal: there is no compiler for it, of C++ for a CPU, of C for a GPU, or there are no headers of Python. Or
+            this Python would compute wrong.
     """
     if not compiles(device, engine):
         return
@@ -95,12 +101,17 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
             f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code "
             "computes with the wrong norms; take another Python, 3.13.1 or newer for one, or set compile to false"
         )
+    needs = f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, which needs"
     if not has_compiler(device):
         language, variable = ("C++", "CXX") if device.type == "cpu" else ("C", "CC")
         raise Refusal(
-            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, which needs a {language} compiler here, "
-            f"and there is no {' nor '.join(_compilers(device))}; "
+            f"{needs} a {language} compiler here, and there is no {' nor '.join(_compilers(device))}; "
             f"install one, name it in {variable}, or set compile to false"
+        )
+    if not (header := python_header()).exists():
+        raise Refusal(
+            f"{needs} Python's headers, and there is no {header}; install them (Debian's package is python3-dev), or "
+            "set compile to false"
         )
     torch._dynamo.config.recompile_limit = COMPILED_AT_MOST
     torch._dynamo.config.fail_on_recompile_limit_hit = True
@@ -116,6 +127,13 @@ def compiles(device: torch.device, engine: Engine) -> bool:
 def has_compiler(device: torch.device) -> bool:
     """Whether torch.compile has what it needs: on a CPU a C++ compiler, on a GPU one of C for Triton's stubs."""
     return any(shutil.which(name) for name in _compilers(device))
+
+
+def python_header() -> Path:
+    """What the compiled code includes, by PyTorch and Triton."""
+    scheme = sysconfig.get_default_scheme()
+    found = sysconfig.get_paths("posix_prefix" if scheme == "posix_local" else scheme)  # Debian's has none there
+    return Path(found["include"]) / "Python.h"
 
 
 def _compilers(device: torch.device) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
+from amoc.models.encoder import Encoder
 from amoc.perturb import Ball
 from amoc.pretraining.amoc import AMOC, Terms, Views
 from amoc.pretraining.variants import Branch
@@ -24,6 +25,10 @@ class CheaperAMOC(AMOC):
 
     settings: CheaperAMOCPretraining
     perturbations: Tensor  # (N, 3, H, W), of each training image the last one, as it lay on the view of that epoch
+
+    def __init__(self, encoder: Encoder, settings: CheaperAMOCPretraining, generator: Generator) -> None:
+        super().__init__(encoder, settings, generator)
+        self.again = self.use  # of a batch that was used before: what a GPU records by itself
 
     @property
     def updates(self) -> int:
@@ -90,7 +95,7 @@ class CheaperAMOC(AMOC):
         ball = Ball(queries, s.epsilon)
         for replay in range(s.replays):
             if replay > 0:
-                _, gradient, new = self.use(queries, perturbed, keys)
+                _, gradient, new = self.again(queries, perturbed, keys)
             optimizer.step()
             self.pair.follow(s.key_momentum)
             perturbed = ball.ascend(perturbed, gradient, s.attack.relative_step * s.epsilon)

@@ -43,7 +43,7 @@ class Method(Protocol):
     encoder: Encoder  # what pre-training is for
     encoders: tuple[Encoder, ...]  # all that a step computes with, for the compiler
     trained: nn.Module  # by the optimiser
-    updates: int  # of the weights, in a step
+    updates: int  # of the weights, in a step; where there are several, `update` calls `again` for each but the first
     columns: tuple[str, ...]  # names of the losses of a step, "loss" among them
     chance: dict[str, float]  # some of them, and what they are where all projections are one point
 
@@ -130,7 +130,12 @@ def build_gradients(
         with autocast(pixels.device, precision):
             return method.gradients(queries, keys, random, which)
 
-    return Captured(gradients, method, random) if capture else gradients
+    if not capture:
+        return gradients
+    captured = Captured(gradients, method, random)
+    if method.updates > 1:
+        method.again = Captured(method.again, method, random, captured.record)
+    return captured
 
 
 def build_step(
@@ -262,6 +267,9 @@ def pretrain(
 
 @torch.no_grad()
 def features_of(encoder: Encoder, pixels: Tensor, name: Literal["clean", "adv"], batch_size: int) -> Tensor:
-    """Float32 features (N, D) of uint8 pixels (N, H, W, 3) through one norm branch in eval mode."""
+    """Float32 features (N, D) of uint8 pixels (N, H, W, 3) through one norm branch in eval mode.
+
+    By `forward`: to compile it for these shapes as well would take longer than all looks do.
+    """
     with branch(encoder, name), mode(encoder, training=False), torch.autocast(pixels.device.type, enabled=False):
-        return torch.cat([encoder(to_float(batch)) for batch in pixels.split(batch_size)])
+        return torch.cat([encoder.forward(to_float(batch)) for batch in pixels.split(batch_size)])

@@ -520,9 +520,13 @@ def test_with_a_recorded_attack_it_is_the_same_bit_for_bit(objective, train, mon
     images, labels = data(1, 14)
     ended = []
     for captured in (False, True):
-        classifier = network(2)
-        trained = run(classifier, recipe(objective, train), images, labels, 3, early_stopping=twin(), capture=captured)
+        classifier, clock = network(2), Clock()
+        trained = run(
+            classifier, recipe(objective, train), images, labels, 3, early_stopping=twin(), capture=captured,
+            clock=clock,
+        )  # fmt: skip
         ended.append((classifier, trained))
+        assert ("record" in clock.plain()["seconds"]) == (captured and objective != "standard")
     (eager, its_run), (replayed, other) = ended
     assert same(eager.state_dict(), replayed.state_dict())
     assert its_run.curve == other.curve and its_run.best_epoch == other.best_epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,6 +99,7 @@ def test_a_gpu_warms_up_beside_and_records_into_one_pool(monkeypatch):
 
     @contextmanager
     def graph(recording: Graph, pool: Any, stream: Any):
+        assert not gc.isenabled()  # it could end an older graph, which breaks a recording
         log.append(("record", pool, stream))
         yield
 
@@ -116,6 +118,7 @@ def test_a_gpu_warms_up_beside_and_records_into_one_pool(monkeypatch):
     recording = ("record", "pool", graphs.stream)
     assert log == ["wait", graphs.stream, *compute, generator, recording, "compute", "replay"]
     assert hasattr(torch._C._CUDAGraph, "register_generator_state")
+    assert gc.isenabled()
 
 
 # ---------------------------------------------------------------- what cannot be captured is refused

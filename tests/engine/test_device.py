@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 import torch._dynamo
 
 from amoc.engine.clock import STAGES_AT_ONCE
-from amoc.engine.device import autocast, captures, compile_in_place, describe, device, fastest
+from amoc.engine.device import autocast, captures, compile_in_place, describe, device, fastest, python_header
 from amoc.refusal import Refusal
 from amoc.settings import Engine
 
@@ -48,6 +49,29 @@ def test_which_device(monkeypatch, asked, there, expected):
     torch.backends.cudnn.benchmark = expected == "cpu"
     assert device(engine(device=asked)) == torch.device(expected)
     assert torch.backends.cudnn.benchmark == (expected == "cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "driver", "hidden", "said"),
+    [
+        ("auto", True, False, True),
+        ("auto", True, True, False),  # by CUDA_VISIBLE_DEVICES
+        ("auto", False, False, False),
+        ("cpu", True, False, False),
+    ],
+)
+def test_a_driver_without_a_gpu_that_pytorch_can_use_is_said(
+    asked, driver, hidden, said, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("amoc.engine.device.NVIDIA", tmp_path / "version")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if driver:
+        (tmp_path / "version").touch()
+    if hidden:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert device(engine(device=asked)) == CPU
+    assert ("there is an NVIDIA driver, but PyTorch" in capsys.readouterr().out) == said
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
@@ -169,6 +193,7 @@ def test_what_is_compiled_where(monkeypatch, asked, where, compiles, records):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
     monkeypatch.setattr("amoc.engine.device.has_compiler", lambda where: True)
+    monkeypatch.setattr("amoc.engine.device.python_header", lambda: Path(__file__))
     one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     with torch._dynamo.config.patch(recompile_limit=8, fail_on_recompile_limit_hit=False):
         compile_in_place(where, engine(compile=asked), one, other)
@@ -195,6 +220,24 @@ def test_a_missing_compiler_is_refused(where, asked, variables, sentence, monkey
     with pytest.raises(Refusal, match=sentence):
         compile_in_place(where, engine(compile=asked), module)
     assert module._compiled_call_impl is None
+
+
+def test_missing_headers_of_python_are_refused(monkeypatch, tmp_path):
+    assert python_header().name == "Python.h"
+    monkeypatch.setattr("amoc.engine.device.has_compiler", lambda where: True)
+    monkeypatch.setattr("sysconfig.get_paths", lambda scheme: {"include": str(tmp_path)})
+    module = torch.nn.Linear(2, 2)
+    with pytest.raises(Refusal, match=rf"which needs Python's headers, and there is no {tmp_path}/Python\.h; inst"):
+        compile_in_place(CUDA, engine(compile=True), module)
+    assert module._compiled_call_impl is None
+
+
+@pytest.mark.parametrize(("default", "used"), [("posix_local", "posix_prefix"), ("venv", "venv")])
+def test_headers_are_where_triton_looks_for_them(default, used, monkeypatch):
+    """In Debian's own scheme there are none."""
+    monkeypatch.setattr("sysconfig.get_default_scheme", lambda: default)
+    monkeypatch.setattr("sysconfig.get_paths", lambda scheme: {"include": f"/{scheme}"})
+    assert python_header() == Path(f"/{used}/Python.h")
 
 
 def test_a_python_in_which_compiled_code_goes_wrong_is_refused_where_something_is_compiled(monkeypatch):

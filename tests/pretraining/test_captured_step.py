@@ -16,12 +16,13 @@ from amoc.augment import RandomViews
 from amoc.engine import capture
 from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
+from amoc.engine.device import compile_in_place
 from amoc.engine.generators import reseed
 from amoc.engine.interruption import Interrupted, Stop
 from amoc.models.norm import same
 from amoc.pretraining.loop import Method, build_gradients, build_method, build_optimizer, pretrain
 from amoc.pretraining.variants import VARIANTS
-from amoc.settings import Blur, CheaperAMOCPretraining, Pretraining, TrainingAttack
+from amoc.settings import Blur, CheaperAMOCPretraining, Engine, Pretraining, TrainingAttack
 from tests.recording import Recorder, recorded
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
@@ -82,13 +83,18 @@ def which(pixels: Tensor) -> Tensor:
 class Run:
     """A method under way: run(pixels) takes a step and returns its losses."""
 
-    def __init__(self, settings: Pretraining, precision: str = "float32", device: str = "cpu") -> None:
+    def __init__(
+        self, settings: Pretraining, precision: str = "float32", device: str = "cpu", captured: bool = False,
+        compiled: bool = False,
+    ) -> None:  # fmt: skip
         self.method = build_method(settings, MEAN, STD).train().to(device)
         self.optimizer = build_optimizer(self.method.trained, settings.optimizer)
         self.random, self.steps = Generator("cpu" if device == "meta" else device), 0
         views = RandomViews(settings.views, 8)
         self.method.remember(torch.zeros(4, 8, 8, 3, device=device), self.random)
-        self.gradients = build_gradients(self.method, views, self.random, precision, capture=False)
+        engine = Engine(device="auto", precision=precision, compile="encoders" if compiled else False, threads=0)
+        compile_in_place(torch.device(device), engine, views, *self.method.encoders)
+        self.gradients = build_gradients(self.method, views, self.random, precision, captured)
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
         reseed(self.random, 5, "step", self.steps)
@@ -145,10 +151,10 @@ def test_a_step_takes_nothing_from_the_host_and_waits_for_nothing(case, settings
     [*((case, "float32") for case in CASES), *map(in_bfloat16, CASES)],
     ids=name_of,
 )
-def test_replayed_steps_are_the_eager_ones(case, precision, settings, batches):
+def test_replayed_steps_are_the_eager_ones(case, precision, settings, batches, monkeypatch):
     """To the last bit: losses, gradients, weights, norm statistics, banks; full and smaller batches in turn."""
-    eager, replayed = Run(settings(case), precision), Run(settings(case), precision)
-    replayed.gradients = capture.Captured(replayed.gradients, replayed.method, replayed.random, recorded)
+    monkeypatch.setattr(capture, "CUDAGraphs", lambda: recorded)
+    eager, replayed = Run(settings(case), precision), Run(settings(case), precision, captured=True)
     for pixels in batches:
         assert torch.equal(torch.stack(eager(pixels)), torch.stack(replayed(pixels)))
         parameters = zip(eager.method.parameters(), replayed.method.parameters(), strict=True)
@@ -158,6 +164,8 @@ def test_replayed_steps_are_the_eager_ones(case, precision, settings, batches):
         assert same(eager.method.state_dict(), replayed.method.state_dict())
         assert torch.equal(eager.random.get_state(), replayed.random.get_state())
     assert len(replayed.gradients.recorded) == 2
+    again = replayed.method.updates > 1  # with the batch: recorded too
+    assert not again or len(replayed.method.again.recorded) == 2
 
 
 class StopAfter:
@@ -206,13 +214,18 @@ def test_a_captured_run_is_the_eager_one_also_when_it_is_stopped_and_goes_on(
     assert curve == its_curve
 
 
+AS_IN_PAPER = [("bfloat16", True, case) for case in (*OFTEN_IN_BFLOAT16, ("aca", {"replays": 2}))]
+
+
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")  # are not used, on purpose
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@every_case
-def test_on_a_gpu(case, settings, batches, monkeypatch):
+@pytest.mark.parametrize(
+    ("precision", "compiled", "case"), [*(("float32", False, case) for case in CASES), *AS_IN_PAPER], ids=name_of
+)
+def test_on_a_gpu(precision, compiled, case, settings, batches, monkeypatch):
     """As on a CPU, by CUDA's own graphs. Memory stands still after the first step with each size."""
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    eager, replayed = Run(settings(case), device="cuda"), Run(settings(case), device="cuda")
-    replayed.gradients = capture.Captured(replayed.gradients, replayed.method, replayed.random)
+    eager, replayed = (Run(settings(case), precision, "cuda", captured, compiled) for captured in (False, True))
     for pixels in batches:
         torch.testing.assert_close(torch.stack(replayed(pixels.cuda())), torch.stack(eager(pixels.cuda())))
         torch.testing.assert_close(replayed.method.state_dict(), eager.method.state_dict(), rtol=1e-4, atol=1e-5)
