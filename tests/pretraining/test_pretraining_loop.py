@@ -592,3 +592,15 @@ def test_features_are_of_the_branch_in_eval_mode_and_float32(settings, data):
     assert not torch.allclose(
         features_of(method.encoder, data[0], "clean", 4), features_of(method.encoder, data[0], "adv", 4)
     )
+
+
+def test_looks_at_features_are_not_compiled(settings, data):
+    """The encoder of a step is, on a GPU; compiling takes longer than all looks of a run."""
+
+    def compiler(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> torch.fx.GraphModule:
+        raise AssertionError("compiled")
+
+    method = build_method(settings, MEAN, STD)
+    expected = features_of(method.encoder, data[0], "adv", 4)
+    method.encoder.compile(backend=compiler)
+    assert torch.equal(features_of(method.encoder, data[0], "adv", 4), expected)
