@@ -14,7 +14,7 @@ from amoc import datasets
 from amoc.augment import to_float
 from amoc.corruptions.catalogue import SEVERITIES
 from amoc.corruptions.counting import count
-from amoc.corruptions.source import Source
+from amoc.corruptions.source import Source, find
 from amoc.engine.clock import Clock, settled_now
 from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
@@ -22,7 +22,7 @@ from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
 from amoc.models.classifier import Classifier
 from amoc.params import Params
-from stages import command, corrupted, paths, pretrained, resumable
+from stages import command, paths, pretrained, resumable
 from stages.results import preamble, worst
 from stages.settings import agree
 
@@ -42,7 +42,7 @@ def main(
     engine = params.engine(profile)
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
-    source = corrupted.find(data, params)
+    source = find(data, datasets.archives(), params.evaluate.seed)
     subject = (whole_network if whole else probed_encoder)(params, profile, dataset, model)
     identity = {
         "data": digest(data_path), "files": [digest(path) for path in subject.files], "images": source.kind,

@@ -18,7 +18,7 @@ from amoc.engine.interruption import Interrupted, interruptible
 from amoc.params import Params
 from amoc.refusal import Refusal
 from stages import command
-from stages.pipeline import Pending, pending
+from stages.pipeline import Pending, Targets, pending
 from stages.recorder import Recorder
 from stages.settings import foreseen
 
@@ -26,9 +26,7 @@ SECONDS_DEAF = 1.0  # between two looks at whether a signal has come
 
 
 def main(
-    targets: Annotated[
-        list[str] | None, typer.Argument(help="Stages or groups of dvc.yaml, such as reports/table5; by default all.")
-    ] = None,
+    targets: Targets = None,
     jobs: Annotated[int, typer.Option(min=1, help="Stages at a time: as many as there are cores for them.")] = 2,
 ) -> None:
     """Run what `dvc repro` would run, each stage as soon as what it needs is there.

@@ -52,11 +52,6 @@ def result(stage: str, profile: str, dataset: str, name: str) -> Path:
     return Path("results", profile, dataset, stage, f"{name}.json")
 
 
-def sheet(profile: str, dataset: str) -> Path:
-    """What corruptions look like."""
-    return Path("results", profile, dataset, "sheet", "corruptions.json")
-
-
 def settings(profile: str, *keys: str) -> Path:
     """What a long stage uses, resolved, such as ("cifar10", "amoc") or ("suites", "table5"); no keys: the folder."""
     folder = Path("results", profile, "settings")

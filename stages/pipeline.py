@@ -6,8 +6,10 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import networkx as nx
+import typer
 from dvc.dependency import ParamsDependency
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
@@ -22,6 +24,11 @@ FILE = "dvc.yaml"
 CODE = "code"
 CACHED = "cached"
 SETTINGS = "settings"
+
+
+Targets = Annotated[
+    list[str] | None, typer.Argument(help="Stages or groups of dvc.yaml, such as reports/table5; by default all.")
+]
 
 
 @dataclass(frozen=True)

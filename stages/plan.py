@@ -18,7 +18,7 @@ from amoc.reporting.tables import Cell, Column, Row, Table, to_markdown
 from amoc.settings import Precision
 from stages import command
 from stages.estimate import Work, ours, size, sizes, work
-from stages.pipeline import CODE, Pending, pending
+from stages.pipeline import CODE, Pending, Targets, pending
 from stages.settings import foreseen
 
 BATCH = {"cpu": 64, "cuda": 256}  # images in the passes that are timed: enough to keep the device busy
@@ -27,9 +27,7 @@ SECONDS = "seconds"  # what neither trains nor attacks takes: images, fingerprin
 
 
 def main(
-    targets: Annotated[
-        list[str] | None, typer.Argument(help="Stages or groups of dvc.yaml, such as reports/table5; by default all.")
-    ] = None,
+    targets: Targets = None,
     profile: Annotated[Literal[PROFILES] | None, typer.Option(help="In place of params.yaml's.")] = None,
 ) -> None:
     """List the stages that are not up to date, in the order in which they would run, with time and disk. Runs none."""

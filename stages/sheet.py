@@ -8,10 +8,11 @@ import numpy as np
 
 from amoc import datasets
 from amoc.corruptions.catalogue import SEVERITIES
+from amoc.corruptions.source import find
 from amoc.engine.files import write_json
 from amoc.engine.progress import bar, say
 from amoc.params import Params
-from stages import command, corrupted, paths
+from stages import command, paths
 from stages.settings import agree
 
 
@@ -26,7 +27,7 @@ def main(
     agree(params, profile, ("sheet",))
     fingerprints = paths.fingerprints("corrupt")
     data = datasets.read(paths.data(profile, dataset))
-    source = corrupted.find(data, params)
+    source = find(data, datasets.archives(), params.evaluate.seed)
     images = data.test.pixels[: params.evaluate.batch_size]
     shown = colourful(images)
     tiles, distances = {}, {}
@@ -34,7 +35,7 @@ def main(
         made = [source.images(name, severity, range(len(images))) for severity in SEVERITIES]
         tiles[name] = [packed(each[shown]) for each in made]
         distances[name] = [round(float(np.abs(each.astype(np.int64) - images).mean()), 3) for each in made]
-    path = output / paths.sheet(profile, dataset)
+    path = output / paths.result("sheet", profile, dataset, "corruptions")
     write_json(path, {
         "profile": profile, "dataset": dataset, "source": data.source, "images": source.kind,
         "evaluate": params.evaluate.plain(), "fingerprints": fingerprints,

@@ -18,10 +18,8 @@ from amoc.reporting.drawing.corruption_plot import Gap, Series, draw
 from amoc.reporting.evidence import corruption_records, records
 from amoc.reporting.evidence.corruption_names import COMMON, CORRUPTIONS, WITHOUT_FROST
 from amoc.reporting.evidence.corruption_records import FROST, PROCEDURAL, CorruptionRecord
-from amoc.reporting.evidence.records import Network
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS
+from amoc.reporting.judgement.judging import DOUBTFUL
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, decimals, to_csv, to_markdown
 
@@ -92,8 +90,7 @@ class Comparison:
             if doubt:
                 numbers[line.key][DOUBTFUL] = 1
             apart = departures_of(params, record) if record else ""
-            notes += [f"Of {label(params, profile, line, record)}: {said}." for said in (doubt, apart) if said]
-        judged = verdicts.markdown(judge(narrow(CLAIMS, {self.name}), {self.name: numbers}), "Claim")
+            notes += [f"Of {label(params, profile, line.name, record)}: {said}." for said in (doubt, apart) if said]
         text = page(
             words.stands_in(params, profile, DATASET, networks=[line.name for line in self.lines]),
             f"# {self.title}",
@@ -101,8 +98,7 @@ class Comparison:
             f"![{self.title}, {profile} profile]({self.name}.svg)",
             to_markdown(shown),
             READING + self.caption + "".join(map(words.paragraphs, notes)),
-            "## What this figure alone can check",
-            judged,
+            *verdicts.alone(self.name, numbers, "figure"),
         )
         told = params.data(profile).test is not None  # how many test images there are
         count = f", {there[0].test_images} images" if there and not told else ""
@@ -110,7 +106,9 @@ class Comparison:
         kind = f", {images}" if images else ""
         layer = words.RECIPES.get(self.heads[0])  # of encoders; a whole network has its own
         title = f"{f'{layer} accuracy' if layer else 'Accuracy'} (%) on corrupted images{kind}"
-        picture = partial(draw, title, subtitle, rows(images), _series(params, profile, self, found), self.gaps)
+        names = {line.key: label(params, profile, line.name, found[line.key]) for line in self.lines}
+        series = [Series(line.key, line.method, names[line.key], numbers[line.key], line.hollow) for line in self.lines]
+        picture = partial(draw, title, subtitle, rows(images), series, self.gaps)
         return Report(self.name, profile, text, to_csv(whole), numbers, picture)
 
 
@@ -148,7 +146,7 @@ def tabulate(params: Params, profile: str, comparison: Comparison, found: Found,
         for line in comparison.lines:
             record = found[line.key]
             key = line.key if head == comparison.heads[0] else f"{line.key}_{head}"
-            heading = label(params, profile, line, record)
+            heading = label(params, profile, line.name, record)
             columns.append(Column(key, heading if head == "last" else f"{heading}, {words.RECIPES[head]}"))
             numbers = measured(record, (head,))
             missing = record.status if record is not None and record.status != "ok" else NOT_MEASURED
@@ -174,38 +172,17 @@ def call(row: str) -> str:
     return f"mean of {row.removeprefix('mean')}" if row in MEANS else row.replace("_", " ")
 
 
-def label(params: Params, profile: str, line: Line, record: CorruptionRecord | None) -> str:
+def label(params: Params, profile: str, name: str, record: CorruptionRecord | None) -> str:
     """'AMOC (80 ep, b64)', 'PGD-AT (12 ep)', 'AMOC fine-tuned (80 + 12 ep PGD-AT)'; the settings that were used."""
-    if record is not None:
-        settings = record.settings.model_dump()
-        network = isinstance(record.settings, Network)
-    elif line.name in params.networks(DATASET):
-        settings, network = params.classifying(profile, DATASET, line.name).plain(), True
-    elif line.name in params.runs(DATASET):
-        settings, network = params.pretraining(profile, DATASET, line.name).plain(), False
-    else:
-        return f"{line.name} (not in params.yaml)"
-    if not network:
-        return words.trained(words.encoder(settings), settings)
-    objective = words.OBJECTIVES[settings["recipe"]["objective"]]
-    if settings["encoder"] is None:
-        return f"{objective} ({settings['recipe']['epochs']} ep)"
-    if record is not None:
-        encoder = record.encoder.settings.model_dump()
-    else:
-        encoder = params.pretraining(profile, DATASET, settings["encoder"]).plain()
-    epochs = f"{encoder['epochs']} + {settings['recipe']['epochs']}"
-    return f"{words.encoder(encoder)} fine-tuned ({epochs} ep {objective})"
-
-
-def _series(params: Params, profile: str, comparison: Comparison, found: Found) -> tuple[Series, ...]:
-    return tuple(
-        Series(
-            line.key,
-            line.method,
-            label(params, profile, line, found[line.key]),
-            measured(found[line.key], comparison.heads[:1]),
-            line.hollow,
-        )
-        for line in comparison.lines
-    )
+    if name in params.runs(DATASET):
+        encoder = record.settings.model_dump() if record else params.pretraining(profile, DATASET, name).plain()
+        return words.trained(words.encoder(encoder), encoder)
+    if name not in params.networks(DATASET):
+        return f"{name} (not in params.yaml)"
+    settings = record.settings.model_dump() if record else params.classifying(profile, DATASET, name).plain()
+    run, recipe = settings["encoder"], settings["recipe"]
+    objective, epochs = words.OBJECTIVES[recipe["objective"]], recipe["epochs"]
+    if run is None:
+        return f"{objective} ({epochs} ep)"
+    encoder = record.encoder.settings.model_dump() if record else params.pretraining(profile, DATASET, run).plain()
+    return f"{words.encoder(encoder)} fine-tuned ({encoder['epochs']} + {epochs} ep {objective})"

@@ -17,7 +17,6 @@ from amoc.params import PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting import words
 from amoc.reporting.corrupted import DATASET, SOURCES, call, label
-from amoc.reporting.corrupted import Line as Compared
 from amoc.reporting.drawing import contact_sheet
 from amoc.reporting.evidence import checked, corruption_records, records
 from amoc.reporting.evidence.checked import RESULTS, Checked
@@ -27,7 +26,7 @@ from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 NAME = "corruptions"
-MODEL = Compared("standard", "standard", "standard")
+MODEL = "standard"
 HEAD = "last"
 PUBLISHED = {  # why a severity may leave an image nearer than the one before
     "glass blur": "trades blur for rounds",
@@ -90,7 +89,7 @@ def unpacked(text: str) -> bytes:
 
 def find_sheet(profile: str, results: Path = RESULTS) -> Sheet | None:
     """None where it was not made, in a profile other than the demo. Raises Refusal: see `checked.find`."""
-    file = results / profile / DATASET / "sheet" / f"{NAME}.json"
+    file = records.path("sheet", profile, DATASET, NAME, results)
     command = f"python -m stages.sheet {profile} {DATASET}"
     return checked.find(Sheet, file, profile, command, {"profile": profile, "dataset": DATASET})
 
@@ -102,15 +101,15 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         Refusal: one of them is missing in the demo, or broken, or they are of other images.
     """
     sheet = find_sheet(profile, results)
-    known = MODEL.name in params.networks(DATASET)
-    record = corruption_records.find(profile, DATASET, MODEL.name, results) if known else None
+    known = MODEL in params.networks(DATASET)
+    record = corruption_records.find(profile, DATASET, MODEL, results) if known else None
     if sheet and record:
         shown, counted = ((each.images, each.fingerprints.get("corrupt")) for each in (sheet, record))
         if shown != counted:
             raise Refusal(
-                f"the sheet has {shown[0]} images and {MODEL.name} was measured on other ones: make both again with "
+                f"the sheet has {shown[0]} images and {MODEL} was measured on other ones: make both again with "
                 f"`python -m stages.sheet {profile} {DATASET}` and `python -m stages.corrupt {profile} {DATASET} "
-                f"{MODEL.name}`"
+                f"{MODEL}`"
             )
     images = sheet.images if sheet else record.images if record else None
     table = tabulate(images, sheet, record)

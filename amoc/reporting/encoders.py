@@ -19,8 +19,8 @@ from amoc.reporting.departures import departures
 from amoc.reporting.evidence import clocks, published, records
 from amoc.reporting.evidence.records import Outcome, Record
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS, MEASURES
+from amoc.reporting.judgement.judging import DOUBTFUL
+from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -63,6 +63,10 @@ class Line:
         return cls(run, (f"{run}_seed2",))
 
     @property
+    def runs(self) -> tuple[str, ...]:
+        return (self.run, *self.repeats)
+
+    @property
     def key(self) -> str:
         """Of the row, in the published table and in metrics.json."""
         return self.row or self.run
@@ -87,7 +91,7 @@ class Listing:
     @property
     def runs(self) -> tuple[str, ...]:
         """Every encoder that the table reads, where params.yaml has it."""
-        return tuple(dict.fromkeys(run for line in self.lines for run in (line.run, *line.repeats)))
+        return tuple(dict.fromkeys(run for line in self.lines for run in line.runs))
 
     def build(self, params: Params, profile: str, results: Path = records.RESULTS) -> Report:
         """Read results/<profile>/<dataset>/evaluate/<run>.json of the listed runs that params.yaml has.
@@ -105,12 +109,6 @@ class Listing:
                 numbers[line.key][DOUBTFUL] = 1
         repeated = any(row.key.endswith(MEAN) for row in table.rows)
         reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(self, profile) else "")
-        judged = narrow(CLAIMS, {self.name})
-        checks = (
-            "## What this table alone can check",
-            *words.sizes(params, profile),
-            verdicts.markdown(judge(judged, {self.name: numbers}), "Claim"),
-        )
         text = page(
             words.stands_in(params, profile, self.dataset, networks=()),
             f"# {self.title}",
@@ -118,7 +116,7 @@ class Listing:
             to_markdown(table),
             reading + self.caption,
             *(machines(profile, self.dataset, found.values(), results) if self.clocked else ()),
-            *(checks if judged else ()),
+            *verdicts.alone(self.name, numbers, "table", *words.sizes(params, profile)),
         )
         subtitle = f"{profile}: {words.images(params, profile, self.dataset)}"
         picture = partial(self.draw, subtitle, found) if self.draw else None
@@ -176,7 +174,7 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
         Refusal: one of them differs in more than its seed, or has the seed of another.
     """
     by_seed: dict[int, Record] = {}
-    for record in (found.get(run) for run in (line.run, *line.repeats)):
+    for record in (found.get(run) for run in line.runs):
         if record is None:
             continue
         first = next(iter(by_seed.values()), record)
@@ -192,13 +190,14 @@ def seeds(found: Found, line: Line) -> dict[int, Record]:
 
 def number(record: Record, measure: str) -> float | None:
     """A column, such as stdev_pgd20, in percent; None if it was not measured."""
-    return measured(record).get(measure)
+    found = outcome(record, measure)
+    return None if found is None else found.exact
 
 
 def outcome(record: Record, measure: str) -> Outcome | None:
     """Of a column, such as stdev_pgd20; None if it was not measured."""
     recipe, _, attack = measure.partition("_")
-    return record.outcome(recipe, _attack(attack))
+    return record.outcome(recipe, attack if attack == "clean" else f"linf_{attack}")  # its name in params.yaml
 
 
 def measured(record: Record) -> dict[str, float | None]:
@@ -233,11 +232,6 @@ def column(measure: str, counted: Sequence[Record]) -> Column:
     return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 
 
-def _attack(short: str) -> str:
-    """'pgd20' -> 'linf_pgd20', the name in params.yaml."""
-    return short if short == "clean" else f"linf_{short}"
-
-
 def _row(params: Params, profile: str, listing: Listing, line: Line, record: Record | None) -> Row:
     cells = {measure: _cell(profile, listing, line, measure, record) for measure in listing.measures}
     if record is None:
@@ -248,30 +242,26 @@ def _row(params: Params, profile: str, listing: Listing, line: Line, record: Rec
     bad = record.status != "ok"
     settings = record.settings.model_dump()
     notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
-    notes += (record.reservation,) if bad else ()
-    notes += (departures(params, profile, listing.dataset, line.run, settings, listing.about),)
+    notes += (record.reservation, departures(params, profile, listing.dataset, line.run, settings, listing.about))
     name = words.trained(listing.call(settings), settings) + (f", {record.status}" if bad else "")
-    return Row(line.key, name, cells, not bad, tuple(filter(None, notes)))
+    return Row(line.key, name, cells, not bad, notes)
 
 
 def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Record | None) -> Cell:
-    printed, notes = None, ()
-    if _printed(listing, profile):
-        printed = published.number(listing.name, line.key, measure)
-        notes = published.notes(listing.name, line.key, measure)
+    printed = published.beside(profile, listing.name, line.key, measure)
     found = outcome(record, measure) if record else None
     if found is not None:
-        own = (AT_CHANCE,) if _at_chance(listing, measure, record) else ()
+        own = (AT_CHANCE,) if _at_chance(measure, record) else ()
         own += (FAILED,) if _failed(measure, record) else ()
-        return Cell(found.exact, found.n, published=printed, published_notes=notes, notes=own)
+        return Cell(found.exact, found.n, notes=own, **printed)
     missing = record.status if record and record.status != "ok" else NOT_MEASURED
-    return Cell(published=printed, published_notes=notes, missing=missing)
+    return Cell(missing=missing, **printed)
 
 
-def _at_chance(listing: Listing, measure: str, record: Record) -> bool:
+def _at_chance(measure: str, record: Record) -> bool:
     """Whether chance is within the 95 % interval of what the measure's protocol reaches on clean images."""
     clean = outcome(record, f"{measure.partition('_')[0]}_clean")
-    if clean is None or listing.dataset != "cifar10":
+    if clean is None or record.dataset != "cifar10":
         return False
     low, high = Cell(clean.exact, clean.n).interval
     return low <= CHANCE <= high
@@ -288,7 +278,7 @@ def _failed(measure: str, record: Record) -> bool:
 
 def _doubtful(listing: Listing, record: Record) -> bool:
     """Whether the run collapsed, ended in NaN, or learned nothing under one of the protocols."""
-    return record.status != "ok" or any(_at_chance(listing, measure, record) for measure in listing.measures)
+    return record.status != "ok" or any(_at_chance(measure, record) for measure in listing.measures)
 
 
 def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
@@ -298,7 +288,7 @@ def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]
         whole = len(there) == len(numbers)
-        chance = [str(seed) for seed, record in repeats.items() if _at_chance(listing, measure, record)]
+        chance = [str(seed) for seed, record in repeats.items() if _at_chance(measure, record)]
         notes = (f"of seed {' and '.join(chance)}: {AT_CHANCE}",) if chance else ()
         cells[measure] = Cell(fmean(there), deviation=stdev(there), notes=notes) if whole else Cell()
     return Row(f"{line.key}{MEAN}", f"- mean of {len(repeats)} seeds", cells, ranked=False, notes=lost)

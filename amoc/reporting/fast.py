@@ -72,9 +72,7 @@ STUDY = Study(
     call,
 )
 # of amoc itself, whose attack is Table 5's, there is the other seed
-SINGLED = tuple(
-    run for line in STUDY.lines for run in (line.run, *line.repeats) if run not in ("amoc", "moco", "moco_seed2")
-)
+SINGLED = tuple(run for run in STUDY.runs if run not in ("amoc", "moco", "moco_seed2"))
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
@@ -89,7 +87,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     singled = [run for run in SINGLED if run in params.runs(DATASET)]
     single = {run: records.find("attack", profile, DATASET, run, results) for run in singled}
     measured = study.accuracies(params, profile, ways, found)
-    rows = tuple(_row(params, profile, row, single) for row in measured.rows)
+    rows = tuple(_row(params, profile, *each, single) for each in zip(ways.lines, measured.rows, strict=True))
     seeds, *columns = measured.columns
     table = Table("Attack in pre-training", (*COST, seeds, *columns, SINGLE), rows, measured.images)
     apart = study.differences(params, profile, ways, found)
@@ -139,31 +137,25 @@ def losses(found: Mapping[str, Seeds], key: str) -> list[Loss] | None:
     return result
 
 
-def cheapest(params: Params, profile: str, found: Mapping[str, Seeds]) -> str | None:
-    """The cheapest way that loses at most MARGIN of either robust measure."""
-    keys = [key for key in found if key not in ("amoc", "moco")]
-    good = [key for key in keys if (lost := losses(found, key)) and all(loss.within for loss in lost)]
-    return min(good, key=lambda key: _passes(params, profile, key), default=None)
-
-
 def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
     """Sentences about the cheapest way that keeps AMOC's robustness, and about the run amoc_fast."""
-    keys = [key for key in found if key not in ("amoc", "moco")]
-    left = [key for key in keys if losses(found, key) is None]
-    if len(left) == len(keys):
+    lost = {key: losses(found, key) for key in found if key not in ("amoc", "moco")}
+    if not any(lost.values()):
         return "Nothing can be said: AMOC and a cheaper way need two seeds each.\n"
-    best = cheapest(params, profile, found)
+    good = [key for key, each in lost.items() if each and all(loss.within for loss in each)]
+    best = min(good, key=lambda key: _passes(params, profile, key), default=None)
     rule = f"loses at most {MARGIN:g} point of StdEv and of AdEv PGD20 in the mean over the seeds"
     if best is None:
         sentence = f"No way that was measured {rule}."
     else:
         share = 100 * _passes(params, profile, best) / _passes(params, profile, "amoc")
-        lost = ", ".join(
+        points = ", ".join(
             f"{words.measure(each.measure)} {-each.lost:+.2f} (AMOC's seeds: {each.spread:.2f} apart)"
-            for each in losses(found, best) or []
+            for each in lost[best]
         )
         named = f"**{call(params, profile, best)}**, at {share:.0f} % of AMOC's passes"
-        sentence = f"The cheapest way that {rule} is {named}: {lost}."
+        sentence = f"The cheapest way that {rule} is {named}: {points}."
+    left = [key for key, each in lost.items() if each is None]
     lacking = f"Without two seeds that ended well: {', '.join(call(params, profile, key) for key in left)}."
     sentences = (sentence, noise(found), *((lacking,) if left else ()), _fast(params, profile, best))
     return words.paragraphs(*sentences)
@@ -196,10 +188,9 @@ def _passes(params: Params, profile: str, run: str) -> float:
     return passes(params.pretraining(profile, DATASET, run))
 
 
-def _row(params: Params, profile: str, row: Row, single: Mapping[str, records.Record | None]) -> Row:
+def _row(params: Params, profile: str, line: Line, row: Row, single: Mapping[str, records.Record | None]) -> Row:
     own, whole = _passes(params, profile, row.key), _passes(params, profile, "amoc")
-    line = next(line for line in STUDY.lines if line.key == row.key)
-    attacked = [single.get(run) for run in (line.run, *line.repeats)]
+    attacked = [single.get(run) for run in line.runs]
     outcomes = [record.outcome("last", ONE_STEP) for record in attacked if record is not None]
     cells = {"passes": Cell(own), "cost": Cell(100 * own / whole), **row.cells}
     found = [outcome.exact for outcome in outcomes if outcome is not None]

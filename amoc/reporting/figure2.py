@@ -11,14 +11,12 @@ from pydantic import Field, model_validator
 
 from amoc.params import Params
 from amoc.reporting import words
-from amoc.reporting.departures import departures
+from amoc.reporting.departures import departures_of
 from amoc.reporting.drawing.embedding_plot import Panel, draw
 from amoc.reporting.evidence import checked, records
 from amoc.reporting.evidence.checked import Checked
-from amoc.reporting.evidence.records import Encoder
+from amoc.reporting.evidence.records import Count, Encoder
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
@@ -27,7 +25,6 @@ DATASET = "cifar10"
 RUNS = ("acl", "acl_long", "amoc", "amoc_long")  # a panel each, in the journal's order
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class Embedding(Checked):
@@ -104,8 +101,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         f"![features of ACL and AMOC in a plane, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         told(counted[0]) if counted else "Nothing is measured: `python -m stages.embed` does it.\n",
-        "## What this figure alone can check",
-        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+        *verdicts.alone(NAME, numbers, "figure"),
     )
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
     panels = [_panel(_name(params, profile, run, one), one) for run, one in found.items()]
@@ -168,8 +164,7 @@ def _row(params: Params, profile: str, run: str, one: Embedded | None) -> Row:
         return Row(run, _name(params, profile, run, one, "not measured"), {"knn": Cell(), "silhouette": Cell()})
     name, bad = _name(params, profile, run, one), one.status != "ok"
     cells = {"knn": Cell(one.knn, one.test_images), "silhouette": Cell(one.silhouette)}
-    note = departures(params, profile, DATASET, run, one.settings.model_dump())
-    return Row(run, name + (f", {one.status}" if bad else ""), cells, not bad, (note,) if note else ())
+    return Row(run, name + (f", {one.status}" if bad else ""), cells, not bad, (departures_of(params, one),))
 
 
 def _panel(name: str, one: Embedded | None) -> Panel:

@@ -15,8 +15,7 @@ from amoc.reporting.encoders import Line, Listing
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS, MEASURES, SEED_PAIRS
+from amoc.reporting.judgement.paper_claims import MEASURES, SEED_PAIRS
 from amoc.reporting.judgement.statistics import PairedComparison, compare, holm, least_effect_size, least_wilcoxon_p
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -83,8 +82,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         f"## {listing.title}",
         to_markdown(accuracies),
         SEEDS,
-        "## What this figure alone can check",
-        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+        *verdicts.alone(NAME, numbers, "figure"),
     )
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
     title = f"Paired tests over {_counted(tests)} seeds: p-values"

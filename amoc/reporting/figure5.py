@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amoc.params import Params
 from amoc.reporting import networks, words
 from amoc.reporting.departures import departures_of
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, axes_at, sheet
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
-from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,28 +87,25 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         records.compare_alike(curve.record for curve in curves if curve.dataset == dataset and curve.record)
     images = max((curve.record.test_images for curve in curves if curve.record), default=None)
     eighths = [0, *params.suite_radii(SUITE)]
-    columns = tuple(
-        Column(f"eps_{count}{end}", f"{count}/8{' (0.25)' if end else ''}", ranked=True, accuracy=True)
-        for attack, end in ATTACKS.items()
-        for count in eighths
-        if count or not end
-    )
-    table = Table("Network", columns, tuple(_row(params, curve) for curve in curves), images)
+    columns = {end: tuple(_column(count, end) for count in eighths if count or not end) for end in ATTACKS.values()}
+    rows = tuple(_row(params, curve, f"{curve.title}, {words.DATASETS[curve.dataset]}") for curve in curves)
+    table = Table("Network", tuple(chain(*columns.values())), rows, images)
+    parts = []
+    for dataset in DATASETS:
+        own = tuple(_row(params, curve, curve.title) for curve in curves if curve.dataset == dataset)
+        parts += [Table(words.DATASETS[dataset], columns[end], own, images) for end in columns]
     numbers = metrics(table)
-    judged = narrow(CLAIMS, {NAME})
     text = page(
         words.stands_in(params, profile, *DATASETS, networks=[curve.model for curve in curves]),
         "# Figure 5: accuracy (%) over the radius of the attack",
         f"![Accuracy under PGD20 over its radius, {profile} profile]({NAME}.svg)",
-        *(to_markdown(_part(table, dataset, end)) for dataset in DATASETS for end in ATTACKS.values()),
+        *map(to_markdown, parts),
         READING + _doubt(curves),
-        "## What this figure alone can check",
-        verdicts.markdown(judge(judged, {NAME: numbers}), "Claim"),
+        *verdicts.alone(NAME, numbers, "figure"),
     )
     epsilon = params.epsilon(profile).linf
-    titles = {dataset: words.DATASETS[dataset] for dataset in DATASETS}
     subtitle = f"{profile}: {_images(params, profile)}"
-    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, subtitle, curves, titles, epsilon))
+    return Report(NAME, profile, text, to_csv(table), numbers, partial(draw, subtitle, curves, epsilon))
 
 
 def _images(params: Params, profile: str) -> str:
@@ -120,31 +116,18 @@ def _images(params: Params, profile: str) -> str:
     return f"{data.train or 'all'} training, {data.test or 'all'} test images of each data set"
 
 
-def _part(table: Table, dataset: str, end: str) -> Table:
-    """The columns of one attack, the rows of one data set."""
-    peers = ATTACKS["linf_pgd20_peers"]
-    columns = tuple(column for column in table.columns if column.key.endswith(peers) == bool(end))
-    title, second = words.DATASETS[dataset], dataset != DATASETS[0]
-    own = (row for row in table.rows if row.key.endswith(f"_{DATASETS[1]}") == second)
-    rows = tuple(replace(row, label=row.label.replace(f", {title}", "")) for row in own)
-    return Table(title, columns, rows, table.images)
+def _column(eighths: int, end: str) -> Column:
+    return Column(f"eps_{eighths}{end}", f"{eighths}/8{' (0.25)' if end else ''}", ranked=True, accuracy=True)
 
 
-def _row(params: Params, curve: Curve) -> Row:
+def _row(params: Params, curve: Curve, label: str) -> Row:
     cells: dict[str, Cell] = {}
     for attack, end in ATTACKS.items():
         for count, outcome in curve.points(attack).items():
             cells[f"eps_{count}{end if count else ''}"] = Cell(outcome.exact, outcome.n)
-    label, record = f"{curve.title}, {words.DATASETS[curve.dataset]}", curve.record
-    if record is None:
-        return Row(curve.key, f"{label} (not measured)", _nothing(), ranked=False)
-    bad = record.status != "ok"
-    notes = (record.reservation if bad else "", departures_of(params, record))
-    return Row(curve.key, label, cells, not bad, tuple(filter(None, notes)))
-
-
-def _nothing() -> dict[str, Cell]:
-    return {"eps_0": Cell(missing=NOT_MEASURED)}
+    if (record := curve.record) is None:
+        return Row(curve.key, f"{label} (not measured)", {"eps_0": Cell()}, ranked=False)
+    return Row(curve.key, label, cells, record.status == "ok", (record.reservation, departures_of(params, record)))
 
 
 def _doubt(curves: Sequence[Curve]) -> str:
@@ -157,18 +140,17 @@ def _doubt(curves: Sequence[Curve]) -> str:
     return f"\n**At the largest radius more than {MASKED:g} % are left: {', '.join(high)}.**\n" if high else ""
 
 
-def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon: float) -> Figure:
+def draw(subtitle: str, curves: Sequence[Curve], epsilon: float) -> Figure:
     """A panel per data set, a line per network; the radius at which they were trained is marked."""
     figure, page = sheet(_HEIGHT, "Accuracy (%) under PGD20 over its radius", subtitle)
     page.text(0, _HEIGHT - 0.07, STARTS, va="center_baseline", size=SMALL, color=FAINT)
-    width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(titles) - _GAP
-    for place, (dataset, title) in enumerate(titles.items()):
+    width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(DATASETS) - _GAP
+    for place, dataset in enumerate(DATASETS):
         left = _LEFT + place * (width + _GAP)
-        box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
         shown = [(curve, points) for curve in curves if (points := _percent(curve, dataset))]
         highest = max((accuracy for _, points in shown for accuracy in points.values()), default=100.0)
-        axes = figure.add_axes(box, ylim=(0, 1.05 * highest))
-        page.text(left, _ABOVE - 0.08, title)
+        axes = axes_at(page, left, _BELOW, width, _HEIGHT - _ABOVE - _BELOW, ylim=(0, 1.05 * highest))
+        page.text(left, _ABOVE - 0.08, words.DATASETS[dataset])
         axes.axvline(8, color=HAIR, linewidth=2, zorder=0)
         for curve, points in shown:
             look = LOOKS[curve.model]
@@ -178,7 +160,6 @@ def draw(subtitle: str, curves: Sequence[Curve], titles: dict[str, str], epsilon
         axes.tick_params(axis="y", labelsize=SMALL, labelcolor=FAINT, length=0)
         axes.set_xlabel("radius of the attack; grey: of training", size=SMALL, color=FAINT, labelpad=2)
         axes.grid(axis="y")
-        axes.spines[:].set_visible(False)
         _names(axes, [curve for curve, _ in sorted(shown, key=lambda item: -item[1].get(8, 0.0))])
     return figure
 

@@ -12,7 +12,7 @@ TABLE = sweep(
         Line("amoc_k1024"),
         Line("amoc_k4096"),
         Line("amoc_k16384"),
-        Line("amoc", ("amoc_seed2",)),
+        Line.twice("amoc"),
         Line("amoc_k65536"),
     ),
     Axis("bank_length", "K", "K, keys in a bank", logarithmic=True),

@@ -26,7 +26,7 @@ SUMMARY, CONTENTS, NOT_MADE = "Summary", "Contents", "Not made"
 LARGEST_SVG = 180_000  # bytes: of a larger one the pixels are shown, so that a page with every figure is below 4 MB
 _DEEPER = 2  # levels: above a report's headings are the page's own and its group's
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-_ANSWERS = {1: "hold", 0: "do not hold", None: "not measured"}  # in the metrics.json of a page of claims
+_ANSWERS = {1: "hold", 0: "do_not_hold", None: "not_measured"}  # in the metrics.json of a page of claims
 
 ASKED = {"claims": lambda _: CLAIMS, "floors": floors}  # the pages of verdicts: profile -> what each judges
 
@@ -151,14 +151,10 @@ def _command(name: str, profile: str) -> str:
     return f"python -m stages.report {name} {profile}"
 
 
-def _counts(answers: Answers) -> dict[str, int]:
-    return {answer: sum(value == key for value in answers.values()) for key, answer in _ANSWERS.items()}
-
-
 def _metrics(made: Collection[str], judged: Mapping[str, Answers]) -> dict[str, dict[str, float | None]]:
     numbers: dict[str, dict[str, float | None]] = {"reports": {"made": len(made), "not_made": len(TITLES) - len(made)}}
     for name, each in judged.items():
-        numbers[name] = {answer.replace(" ", "_"): count for answer, count in _counts(each).items()}
+        numbers[name] = {key: sum(value == answer for value in each.values()) for answer, key in _ANSWERS.items()}
     return numbers
 
 

@@ -19,7 +19,7 @@ from amoc.reporting.drawing.dot_plot import Entry, Panel, draw
 from amoc.reporting.evidence import published, records
 from amoc.reporting.evidence.records import Encoder, Record, UsedAttack
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import DOUBTFUL, judge, narrow
+from amoc.reporting.judgement.judging import DOUBTFUL
 from amoc.reporting.judgement.paper_claims import AGAIN, CLAIMS, floors
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -55,16 +55,14 @@ class Attacked:
         for line in lines:
             if line.doubt:
                 numbers[line.key][DOUBTFUL] = 1
-        grounds = [floor for floor in narrow(floors(profile), {name}) if all(q.row in numbers for q in floor.reads)]
-        judged = (*narrow((*CLAIMS, *AGAIN), {name}), *grounds)
-        checks = ("## What this table alone can check", verdicts.markdown(judge(judged, {name: numbers}), "Claim"))
+        grounds = [floor for floor in floors(profile) if all(q.row in numbers for q in floor.reads)]
         text = page(
             words.stands_in(params, profile, dataset, networks=self.models.values()),
             f"# {self.title}: accuracy (%) under attack{on}",
             f"![{self.title}: clean, PGD20 and AutoAttack accuracy of each model{on}, {profile} profile]({name}.svg)",
             to_markdown(table),
             READING + (COMPARING if profile == "paper" else ""),
-            *(checks if judged else ()),
+            *verdicts.alone(name, numbers, "table", claims=(*CLAIMS, *AGAIN, *grounds)),
         )
         title, subtitle = _title(used(lines)), f"{profile}: {words.images(params, profile, dataset)}"
         picture = partial(draw, title, subtitle, DRAWN, _entries(lines, table.rows))
@@ -124,9 +122,8 @@ def find(params: Params, profile: str, attacked: Attacked, results: Path) -> lis
 def tabulate(params: Params, profile: str, attacked: Attacked, lines: Sequence[Line]) -> Table:
     """A row per line, a column per attack; beside the paper profile's numbers those that were published."""
     columns = _columns(params, profile, attacked, used(lines))
-    named = attacked.published or attacked.name
-    printed = named if profile == "paper" and named in published.TABLES else None
-    rows = tuple(_row(line, columns, printed) for line in lines)
+    table = attacked.published or attacked.name
+    rows = tuple(_row(profile, table, line, columns) for line in lines)
     images = max((line.record.test_images for line in lines if line.record is not None), default=None)
     return Table("Model", columns, rows, images)
 
@@ -179,10 +176,10 @@ def _columns(params: Params, profile: str, attacked: Attacked, used: Mapping[str
     return tuple(columns)
 
 
-def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
-    """table: whose published numbers stand beside; None for none."""
+def _row(profile: str, table: str, line: Line, columns: Iterable[Column]) -> Row:
+    """table: whose published numbers stand beside."""
     record, twin = line.record, line.measurement == TWIN
-    cells = {column.key: _cell(line, column.key, None if twin else table) for column in columns}
+    cells = {column.key: _cell(profile, table, line, column.key) for column in columns}
     if twin:
         epoch = record.early_stopped_epoch if record else None
         label = "- early-stopped twin" + (f" (epoch {epoch})" if epoch else "")
@@ -190,9 +187,9 @@ def _row(line: Line, columns: Iterable[Column], table: str | None) -> Row:
     if record is None:
         return Row(line.key, f"{line.title} ({line.settings}, not measured)", cells)
     bad = record.status != "ok"
-    notes = (record.reservation if bad else "", line.doubt, line.departures)
+    notes = (record.reservation, line.doubt, line.departures)
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
-    return Row(line.key, label, cells, not bad, tuple(filter(None, notes)))
+    return Row(line.key, label, cells, not bad, notes)
 
 
 def _same(record: Record | None) -> bool:
@@ -227,14 +224,13 @@ def _lengths(encoder: Any, recipe: Any, objective: str | None = None) -> str:
     return f"{' + '.join(epochs)} ep{how}, {' + '.join(batches)}"
 
 
-def _cell(line: Line, attack: str, table: str | None) -> Cell:
-    printed = published.number(table, line.key, attack.removesuffix("_v1")) if table else None
-    notes = published.notes(table, line.key, attack) if table and printed is not None else ()
+def _cell(profile: str, table: str, line: Line, attack: str) -> Cell:
+    printed = published.beside(profile, table, line.key, attack.removesuffix("_v1"))
     outcome = line.record.outcome(line.measurement, attack) if line.record else None
     if outcome is not None:
-        return Cell(outcome.exact, outcome.n, published=printed, published_notes=notes)
+        return Cell(outcome.exact, outcome.n, **printed)
     missing = line.record.status if line.record and line.record.status != "ok" else NOT_MEASURED
-    return Cell(published=printed, published_notes=notes, missing=missing)
+    return Cell(missing=missing, **printed)
 
 
 def _title(used: Mapping[str, UsedAttack]) -> str:

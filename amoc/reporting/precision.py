@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from amoc.params import Params
 from amoc.reporting import study, words
 from amoc.reporting.encoders import Line
 from amoc.reporting.evidence import checked, records
+from amoc.reporting.evidence.checked import Checked
 from amoc.reporting.reports import Report, page
 from amoc.reporting.study import DATASET, Study
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -46,24 +47,22 @@ STEP = (
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Errors(BaseModel):
+class Errors(Checked):
     """Of one way to compute a step, as shares."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     loss: Share | None
     gradient: Share | None
     drift: Share
 
 
-class Numerics(BaseModel):
+class Numerics(Checked):
     """What `stages.numerics` wrote."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
     profile: str
+    dataset: str
     run: str
     settings: dict[str, Any]
+    fingerprints: dict[str, str]
     device: str
     warm_up: int
     batches: int
@@ -96,8 +95,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         to_markdown(step) if numerics else "Not measured: `python -m stages.numerics` does it.\n",
         *((told(numerics),) if numerics else ()),
     )
-    differences = {f"{key}_minus_float32": row for key, row in metrics(apart).items() if key != study.SPREAD}
-    numbers = metrics(measured) | differences | {study.SPREAD: metrics(apart)[study.SPREAD]} | metrics(step)
+    minus = {key if key == study.SPREAD else f"{key}_minus_float32": row for key, row in metrics(apart).items()}
+    numbers = metrics(measured) | minus | metrics(step)
     return Report(NAME, profile, text, to_csv(measured), numbers)
 
 
@@ -110,9 +109,9 @@ def find(profile: str, results: Path = records.RESULTS) -> Numerics | None:
     Raises:
         Refusal: see `checked.find`.
     """
-    file = results / profile / DATASET / "numerics" / f"{RUN}.json"
-    command = f"python -m stages.numerics {profile} {DATASET} {RUN}"
-    return checked.find(Numerics, file, profile, command, {"profile": profile, "run": RUN})
+    named = ("numerics", profile, DATASET, RUN)
+    said = {"profile": profile, "run": RUN}
+    return checked.find(Numerics, records.path(*named, results), profile, records.command(*named), said)
 
 
 def steps(numerics: Numerics | None) -> Table:

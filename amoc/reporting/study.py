@@ -13,7 +13,7 @@ from statistics import fmean, stdev, variance
 from amoc.params import Params
 from amoc.refusal import Refusal
 from amoc.reporting import encoders, words
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import Line
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement.paper_claims import MEASURES
 from amoc.reporting.tables import Cell, Column, Row, Table
@@ -39,7 +39,7 @@ class Study:
     @property
     def runs(self) -> tuple[str, ...]:
         """Every encoder that the study reads."""
-        return Listing(self.name, self.title, self.lines).runs
+        return tuple(run for line in self.lines for run in line.runs)
 
     def known(self, params: Params) -> Study:
         """Without the lines whose run params.yaml does not have. Raises Refusal if the baseline is one."""
@@ -78,8 +78,8 @@ def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, S
         cells = {SEEDS.key: Cell(len(seeds))}
         cells |= {measure: mean(numbers(seeds, measure).values(), len(seeds)) for measure in MEASURES}
         rows.append(Row(line.key, study.call(params, profile, line.run), cells, not bad, bad))
-    images = max((record.test_images for seeds in found.values() for record in seeds.values()), default=None)
     counted = [record for seeds in found.values() for record in seeds.values()]
+    images = max((record.test_images for record in counted), default=None)
     columns = tuple(encoders.column(measure, counted) for measure in MEASURES)
     return Table("Encoder", (SEEDS, *columns), tuple(rows), images)
 

@@ -8,7 +8,7 @@ from math import log2
 from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
-from amoc.reporting.drawing.figures import COLUMN, FAINT, INK, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, FLUSH, INK, LOOKS, SMALL, axes_at, sheet
 from amoc.reporting.encoders import Found, Line, Listing
 from amoc.reporting.evidence.records import Record
 
@@ -67,8 +67,7 @@ class Curves:
         width = (COLUMN - _LEFT - _RIGHT + _GAP) / len(self.recipes) - _GAP
         for place, recipe in enumerate(self.recipes):
             left = _LEFT + place * (width + _GAP)
-            box = (left / COLUMN, _BELOW / _HEIGHT, width / COLUMN, (_HEIGHT - _ABOVE - _BELOW) / _HEIGHT)
-            axes = figure.add_axes(box, ylim=(0, 1.05 * highest))
+            axes = axes_at(page, left, _BELOW, width, _HEIGHT - _ABOVE - _BELOW, ylim=(0, 1.05 * highest))
             page.text(left, _ABOVE - 0.08, f"{words.RECIPES[recipe]}, %")
             self._frame(axes, records, FAINT if place == 0 else "none")
             for attack, name in _ATTACKS.items():
@@ -91,7 +90,6 @@ class Curves:
         axes.tick_params(axis="y", labelsize=SMALL, labelcolor=scale, length=0)
         axes.set_xlabel(self.axis.title, size=SMALL, color=FAINT, labelpad=2)
         axes.grid(axis="y")
-        axes.spines[:].set_visible(False)
         if not records:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT, size=SMALL)
 
@@ -129,5 +127,4 @@ class Curves:
 def _key(page: Axes) -> None:
     """What a dash means."""
     handles = page.plot([], [], color=INK, label="the default with another seed", **_DASH)
-    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
-    page.legend(handles=handles, fontsize=SMALL, handlelength=1, handletextpad=0.4, **flush)
+    page.legend(handles=handles, fontsize=SMALL, handlelength=1, handletextpad=0.4, **FLUSH)

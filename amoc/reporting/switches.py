@@ -200,7 +200,10 @@ class Judged:
         return "higher" if self.difference > 0 else "lower"
 
 
-def judge(found: Mapping[str, Seeds]) -> dict[str, dict[str, Judged | None]]:
+Judgements = Mapping[str, Mapping[str, Judged | None]]  # key of a choice -> measure; None where nothing can be said
+
+
+def judge(found: Mapping[str, Seeds]) -> Judgements:
     """Key of a choice -> measure -> what is to be said; None where it cannot be: see `blocks`."""
     result: dict[str, dict[str, Judged | None]] = {key: dict.fromkeys(MEASURES) for key in found if key != BASELINE}
     for measure in MEASURES:
@@ -228,8 +231,7 @@ def blocks(found: Mapping[str, Seeds], measure: str) -> dict[str, list[float]]:
 
 
 def verdict_table(
-    params: Params, profile: str, chosen: Study, found: Mapping[str, Seeds],
-    judged: Mapping[str, Mapping[str, Judged | None]],
+    params: Params, profile: str, chosen: Study, found: Mapping[str, Seeds], judged: Judgements
 ) -> Table:  # fmt: skip
     """A row per choice, a word per measure; of one that ended badly how it did."""
     columns = tuple(Column(measure, words.measure(measure)) for measure in MEASURES)
@@ -256,7 +258,7 @@ def distance(official: Mapping[str, Judged | None] | None) -> str:
     return words.paragraphs(f"The official code's choices all together, minus ours, in points: {told}; {verdict}.")
 
 
-def can_show(found: Mapping[str, Seeds], judged: Mapping[str, Mapping[str, Judged | None]]) -> str:
+def can_show(found: Mapping[str, Seeds], judged: Judgements) -> str:
     """What verdicts from so few seeds are worth."""
     made = [one for each in judged.values() for one in each.values() if one is not None]
     if not made:
@@ -284,9 +286,7 @@ def can_show(found: Mapping[str, Seeds], judged: Mapping[str, Mapping[str, Judge
     return words.paragraphs(*sentences)
 
 
-def _numbers(
-    measured: Table, apart: Table, judged: Mapping[str, Mapping[str, Judged | None]]
-) -> dict[str, dict[str, float | None]]:  # fmt: skip
+def _numbers(measured: Table, apart: Table, judged: Judgements) -> dict[str, dict[str, float | None]]:
     """Rows of accuracies, and of differences with the limit of each."""
     numbers = metrics(measured)
     for key, row in metrics(apart).items():
@@ -296,8 +296,7 @@ def _numbers(
 
 
 def _effects(
-    params: Params, profile: str, chosen: Study, found: Mapping[str, Seeds],
-    judged: Mapping[str, Mapping[str, Judged | None]],
+    params: Params, profile: str, chosen: Study, found: Mapping[str, Seeds], judged: Judgements
 ) -> list[Effect]:  # fmt: skip
     """As the picture shows them: what is drawn of a seed is its difference from the same seed of AMOC."""
     effects = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +31,8 @@ A row called test is of the attack on test images whose column has that name in 
 called as in `params.yaml`, without those that only repeat one with another seed.
 """
 NAMED = 8  # so many runs are named at most
+
+Way = tuple[TrainingAttack, float, str]  # to attack in training: epsilon, and what the columns have no place for
 
 
 @dataclass(frozen=True)
@@ -113,21 +115,12 @@ def _how(run: Pretraining) -> str:
     return ", ".join(way for way, chosen in ways.items() if chosen)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Those who attack alike while they train."""
-
-    attack: TrainingAttack
-    epsilon: float
-    how: str
-    users: tuple[str, ...]
-
-
-def _grouped(attacks: dict[str, tuple[TrainingAttack, float, str]]) -> list[_Group]:
-    groups: dict[tuple[TrainingAttack, float, str], list[str]] = {}
-    for user, attack in attacks.items():
-        groups.setdefault(attack, []).append(user)
-    return [_Group(*attack, tuple(users)) for attack, users in groups.items()]
+def _grouped(attacks: Mapping[str, Way]) -> dict[Way, list[str]]:
+    """Those who attack alike."""
+    groups: dict[Way, list[str]] = {}
+    for user, way in attacks.items():
+        groups.setdefault(way, []).append(user)
+    return groups
 
 
 def _runs(names: Sequence[str], alone: bool) -> str:
@@ -143,22 +136,21 @@ def _recipes(names: Sequence[str]) -> str:
 
 
 def _rows(
-    key: str, label: str, groups: Sequence[_Group], images: str, tell: Callable[[Sequence[str]], str]
+    key: str, label: str, groups: Mapping[Way, Sequence[str]], images: str, tell: Callable[[Sequence[str]], str]
 ) -> list[Row]:
     """A row for each group, with a note that tells who that is; where there are several, their keys are numbered."""
     rows = []
-    for number, group in enumerate(groups, start=1):
-        attack, told = group.attack, tell(group.users)
+    for number, ((attack, epsilon, how), users) in enumerate(groups.items(), start=1):
         cells = {
             "attack": Cell(f"PGD{attack.steps}"),
             "norm": Cell("Linf"),
-            "epsilon": Cell(group.epsilon, shown=words.radius(group.epsilon)),
+            "epsilon": Cell(epsilon, shown=words.radius(epsilon)),
             "iterations": Cell(attack.steps),
             "step": _step(attack.relative_step),
             "images": Cell(images),
-            "other": Cell(group.how),
+            "other": Cell(how),
         }
-        rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=(told,) if told else ()))
+        rows.append(Row(key if len(groups) == 1 else f"{key}{number}", label, cells, notes=(tell(users),)))
     return rows
 
 

@@ -11,10 +11,8 @@ from amoc.reporting.departures import departures
 from amoc.reporting.evidence import clocks, published, records
 from amoc.reporting.evidence.clocks import Clock
 from amoc.reporting.judgement import verdicts
-from amoc.reporting.judgement.judging import judge, narrow
-from amoc.reporting.judgement.paper_claims import CLAIMS
 from amoc.reporting.reports import Report, page
-from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
+from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 NAME = "table4"
 DATASET = "cifar10"
@@ -62,9 +60,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         to_markdown(table),
         *(() if alike else (DIFFERENT,)),
         *((THEIRS,) if profile == "paper" else ()),
-        "## What this table alone can check",
-        *words.sizes(params, profile),
-        verdicts.markdown(judge(narrow(CLAIMS, {NAME}), {NAME: numbers}), "Claim"),
+        *verdicts.alone(NAME, numbers, "table", *words.sizes(params, profile)),
     )
     return Report(NAME, profile, text, to_csv(table), {row: _numbers(columns) for row, columns in numbers.items()})
 
@@ -96,7 +92,8 @@ def _device(clock: Clock) -> str:
 
 
 def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
-    times = {column.key: _time(profile, run, column.key, clock) for column in TIMES}
+    keys = [column.key for column in TIMES]
+    times = {key: Cell(clock and getattr(clock, key), **published.beside(profile, NAME, run, key)) for key in keys}
     if run not in params.runs(DATASET):
         return Row(run, f"{run} (not in params.yaml)", times)
     settings = params.pretraining(profile, DATASET, run)
@@ -110,15 +107,5 @@ def _row(params: Params, profile: str, run: str, clock: Clock | None) -> Row:
         "versions": Cell(f"torch {clock.torch}, Python {clock.python}"),
     }
     short = f"ended after {clock.epochs} of {settings.epochs} epochs" if clock.epochs < settings.epochs else ""
-    notes = tuple(filter(None, (short, departures(params, profile, DATASET, run, plain))))
+    notes = (short, departures(params, profile, DATASET, run, plain))
     return Row(run, words.trained(name, plain | {"epochs": clock.epochs}), times | machine, notes=notes)
-
-
-def _time(profile: str, run: str, key: str, clock: Clock | None) -> Cell:
-    paper = profile == "paper"
-    return Cell(
-        getattr(clock, key) if clock else None,
-        published=published.number(NAME, run, key) if paper else None,
-        published_notes=published.notes(NAME, run, key) if paper else (),
-        missing=NOT_MEASURED,
-    )

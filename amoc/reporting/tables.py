@@ -69,7 +69,7 @@ class Row:
     label: str
     cells: Mapping[str, Cell] = field(default_factory=dict)
     ranked: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # an empty one says nothing
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,9 @@ class _Notes:
 
     def refer(self, texts: Iterable[str]) -> str:
         """' [1] [3]' for notes; the empty string for none."""
-        self.texts += [text for text in dict.fromkeys(texts) if text not in self.texts]
-        return "".join(f" [{self.texts.index(text) + 1}]" for text in dict.fromkeys(texts))
+        texts = dict.fromkeys(filter(None, texts))
+        self.texts += [text for text in texts if text not in self.texts]
+        return "".join(f" [{self.texts.index(text) + 1}]" for text in texts)
 
     def lines(self) -> list[str]:
         return [f"- [{number}] {text}" for number, text in enumerate(self.texts, start=1)]

@@ -81,8 +81,8 @@ def _row(params: Params, profile: str, source: str, on: str, record: Record | No
         outcome = encoders.outcome(record, measure)
         missing = record.status if bad else NOT_MEASURED
         cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
-    notes = (record.reservation if bad else "", departures(params, profile, source, RUN, record.settings.model_dump()))
-    return Row(key, label, cells, ranked=False, notes=tuple(filter(None, notes)))
+    notes = (record.reservation, departures(params, profile, source, RUN, record.settings.model_dump()))
+    return Row(key, label, cells, ranked=False, notes=notes)
 
 
 def _called(source: str, settings: Mapping[str, Any] | None, status: str) -> str:

@@ -106,7 +106,7 @@ def test_a_report_of_fine_tuned_networks_depends_on_their_encoders(graph):
 
 
 def test_a_report_of_networks_depends_on_those_that_it_shows(graph):
-    networks = {"v1_figure2": {line.name for line in v1_figure2.FIGURE.lines}, "corruptions": {corruptions.MODEL.name}}
+    networks = {"v1_figure2": {line.name for line in v1_figure2.FIGURE.lines}, "corruptions": {corruptions.MODEL}}
     for report, names in networks.items():
         stage = stage_of(graph, report)
         folder = f"results/{graph.profile}/cifar10/corrupt/"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, PLATE, SMALL, axes_at, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,13 +77,11 @@ def draw(title: str, subtitle: str, rows: Sequence[str], series: Sequence[Series
             y = top - 0.06 - 0.11 * line
             page.text(right + _GAP * place, y, words, ha="right", color=FAINT, size=SMALL)
 
-    box = (left / COLUMN, _BELOW / height, (right - left) / COLUMN, (bottom - top) / height)
     low, high = _range(rows, series)
-    axes = figure.add_axes(box, ylim=(bottom, top), xlim=(low, high))
+    axes = axes_at(page, left, _BELOW, right - left, bottom - top, ylim=(bottom, top), xlim=(low, high))
     axes.set_yticks([])
     axes.grid(axis="x")
     axes.patch.set_visible(False)
-    axes.spines[:].set_visible(False)
     y = top
     for family, members in families.items():
         page.axhline(y, color=HAIR, linewidth=0.5)
@@ -117,8 +115,7 @@ def _row(axes: Axes, row: str, y: float, series: Sequence[Series], low: float, p
     """The marks of a row, or that there are none; low: where the scale begins, in percent, of which so many an inch."""
     values = [one.values[row] for one in series if one.values.get(row) is not None]
     if not values:
-        plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the rules
-        axes.text(low, y, "not measured", va="center_baseline", color=FAINT, size=SMALL, bbox=plate)
+        axes.text(low, y, "not measured", va="center_baseline", color=FAINT, size=SMALL, bbox=PLATE)
         return
     axes.plot([min(values), max(values)], [y, y], color=HAIR, linewidth=1.5, zorder=1)
     measured = [one for one in series if one.values.get(row) is not None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, FLUSH, HAIR, INK, LOOKS, SMALL, axes_at, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,19 +38,16 @@ def draw(title: str, subtitle: str, ways: Sequence[Way]) -> Figure:
     height = bottom + _BELOW
     figure, page = sheet(height, title, subtitle)
 
-    def panel(left: float, width: float, heading: str) -> Any:
-        box = (left / COLUMN, _BELOW / height, width / COLUMN, (bottom - _ABOVE) / height)
-        axes = figure.add_axes(box, ylim=(bottom, _ABOVE))
+    def headed(left: float, width: float, heading: str) -> Axes:
+        axes = axes_at(page, left, _BELOW, width, bottom - _ABOVE, ylim=(bottom, _ABOVE), yticks=[])
         axes.patch.set_alpha(0)
-        axes.spines[:].set_visible(False)
-        axes.set_yticks([])
         page.text(left, _ABOVE - 0.07, heading, color=FAINT, size=SMALL)
         return axes
 
-    bars = panel(_NAMES, _BARS, "passes")
+    bars = headed(_NAMES, _BARS, "passes")
     bars.set_xlim(0, 1.55 * max(way.cost for way in ways))
     bars.set_xticks([])
-    dots = panel(_NAMES + _BARS + _GAP, COLUMN - _NAMES - _BARS - _GAP - _RIGHT, "AdEv PGD20, %, by seed")
+    dots = headed(_NAMES + _BARS + _GAP, COLUMN - _NAMES - _BARS - _GAP - _RIGHT, "AdEv PGD20, %, by seed")
     everything = [accuracy for way in ways for accuracy in way.accuracies]
     low, high = (min(everything), max(everything)) if everything else (0.0, 100.0)
     margin = 0.08 * (high - low) or 1.0
@@ -81,5 +78,4 @@ def _key(page: Axes, first: Way) -> None:
     handles += page.plot([], [], color=look.colour, label="mean of the seeds", **_TICK)
     line = _TICK | {"markeredgewidth": _COMPARED}
     handles += page.plot([], [], color=look.light.colour, label=f"mean of {first.name.partition(',')[0]}", **line)
-    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
-    page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.4, columnspacing=1.2, **flush)
+    page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.4, columnspacing=1.2, **FLUSH)

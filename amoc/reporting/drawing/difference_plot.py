@@ -8,7 +8,7 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, PLATE, SMALL, axes_at, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +57,7 @@ def draw(title: str, subtitle: str, effects: Sequence[Effect]) -> Figure:
     width = (COLUMN - _NAMES - _RIGHT + _GAP) / max(1, len(headings)) - _GAP
     for place, heading in enumerate(headings):
         left = _NAMES + place * (width + _GAP)
-        box = (left / COLUMN, _BELOW / height, width / COLUMN, (bottom - _ABOVE) / height)
-        axes = figure.add_axes(box, xlim=(-reach, reach), ylim=(bottom, _ABOVE))
+        axes = axes_at(page, left, _BELOW, width, bottom - _ABOVE, xlim=(-reach, reach), ylim=(bottom, _ABOVE))
         recipe, _, attack = heading.partition(" ")
         page.text(left + width / 2, _ABOVE - 0.17, recipe, ha="center", size=SMALL)
         page.text(left + width / 2, _ABOVE - 0.06, attack, ha="center", size=SMALL)
@@ -76,7 +75,6 @@ def _reach(changes: Sequence[Change]) -> float:
 
 def _panel(axes: Axes, changes: Sequence[Change], reach: float) -> None:
     axes.patch.set_alpha(0)
-    axes.spines[:].set_visible(False)
     tick = max(step for step in (1, 2, 5, 10, 20, 50, 100) if step <= reach)
     axes.set(yticks=[], xticks=[-tick, 0, tick])
     axes.set_xticklabels([f"\N{MINUS SIGN}{tick}", "0", f"{tick}"])
@@ -95,8 +93,7 @@ def _panel(axes: Axes, changes: Sequence[Change], reach: float) -> None:
             arrow, end = ("\N{LEFTWARDS ARROW}", "left") if mean < 0 else ("\N{RIGHTWARDS ARROW}", "right")
             shown = f"{mean:+.1f}".replace("-", "\N{MINUS SIGN}")
             text = f"{arrow} {shown}" if end == "left" else f"{shown} {arrow}"
-            plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the line at zero
-            place = {"ha": end, "va": "center_baseline", "size": SMALL, "bbox": plate}
+            place = {"ha": end, "va": "center_baseline", "size": SMALL, "bbox": PLATE}
             axes.text(reach if mean > 0 else -reach, y, text, color=colour, **place)
             continue
         axes.plot([fmean(change.differences)], [y], color=colour, zorder=3, **_TICK)

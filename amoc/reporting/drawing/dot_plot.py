@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, Look, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, PLATE, SMALL, Look, axes_at, sheet
 from amoc.reporting.tables import Cell, Row, decimals
 
 if TYPE_CHECKING:
@@ -127,10 +127,9 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel], entries: Sequence[E
             page.text(0, band.line(number), note, va="center_baseline", color=FAINT, size=SMALL)
     for place, panel in enumerate(panels):
         left = _LEFT + place * (width + _GAP)
-        box = (left / COLUMN, below / height, width / COLUMN, (bottom - _ABOVE) / height)
         marks = [mark for band in bands for mark in band.marks(panel.column)]
         scale = (-_BEYOND * top, (1 + _BEYOND) * top)
-        axes = figure.add_axes(box, xlim=scale, ylim=(bottom, _ABOVE))
+        axes = axes_at(page, left, below, width, bottom - _ABOVE, xlim=scale, ylim=(bottom, _ABOVE))
         axes.set(xticks=[0, top // 2, top], yticks=[])
         _frame(axes, panel.heading, marks)
         _dots(axes, marks)
@@ -162,7 +161,6 @@ def _frame(axes: Axes, heading: str, marks: Sequence[_Mark]) -> None:
     axes.text(0, _ABOVE - 0.04, f"n = {'/'.join(map(str, counts))}" if counts else "", color=FAINT, size=SMALL)
     axes.grid(axis="x")
     axes.patch.set_visible(False)
-    axes.spines[:].set_visible(False)
 
 
 def _dots(axes: Axes, marks: Sequence[_Mark]) -> None:
@@ -177,12 +175,11 @@ def _dots(axes: Axes, marks: Sequence[_Mark]) -> None:
 
 def _numbers(axes: Axes, marks: Sequence[_Mark], scale: tuple[float, float], per_inch: float) -> None:
     """The number of each mark beside it; where there is none, the reason."""
-    plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # interrupts the rules, below the dots
     places = _places([mark for mark in marks if mark.number is not None], scale, per_inch)
     for mark in marks:
         x, side = places.get(mark, (0.0, "left"))
         ink = FAINT if mark.cell.number is None else mark.ink
-        axes.text(x, mark.y, mark.text, ha=side, va="center_baseline", color=ink, size=SMALL, bbox=plate, zorder=1)
+        axes.text(x, mark.y, mark.text, ha=side, va="center_baseline", color=ink, size=SMALL, bbox=PLATE, zorder=1)
 
 
 def _places(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLUMN, MARGIN = 3.4, 0.05  # inches: what is drawn, and the white around it, are as wide as a column of a paper
 INK, FAINT, HAIR = "#1A1A1A", "#6B6B6B", "#E0E0E0"  # text, text that stands back, rules
 SMALL = 7  # points: the least that is still read in print
+PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}  # of a word: interrupts the rules below it
+FLUSH = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}  # of a key at the foot of the page
 _PIXELS_PER_INCH = 2 * 96  # two for each pixel of CSS: sharp on a dense screen
 
 
@@ -93,6 +95,14 @@ def sheet(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
     page.text(0, 0.11, title, weight="bold")
     page.text(0, 0.25, subtitle)
     return figure, page
+
+
+def axes_at(page: Axes, left: float, below: float, width: float, height: float, **limits: Any) -> Axes:
+    """Axes without lines around them, so large and with so much page left of and below them, in inches."""
+    whole = page.figure.get_figheight()
+    axes = page.figure.add_axes((left / COLUMN, below / whole, width / COLUMN, height / whole), **limits)
+    axes.spines[:].set_visible(False)
+    return axes
 
 
 def render(draw: Callable[[], Figure]) -> dict[str, bytes]:

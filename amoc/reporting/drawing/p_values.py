@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, INK, LOOKS, SMALL, sheet
+from amoc.reporting.drawing.figures import COLUMN, FAINT, FLUSH, HAIR, INK, LOOKS, SMALL, axes_at, sheet
 from amoc.reporting.judgement.statistics import PairedComparison, least_wilcoxon_p
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def draw(title: str, subtitle: str, groups: Sequence[Group]) -> Figure:
 
     marks = [mark for group in groups for mark in group.marks]
     least = _least(marks)
-    box = (_LEFT / COLUMN, _BELOW / height, (COLUMN - _LEFT - _RIGHT) / COLUMN, (bottom - _ABOVE) / height)
-    axes = figure.add_axes(box, xscale="log", xlim=(least, 1), ylim=(bottom, _ABOVE))
+    width = COLUMN - _LEFT - _RIGHT
+    axes = axes_at(page, _LEFT, _BELOW, width, bottom - _ABOVE, xscale="log", xlim=(least, 1), ylim=(bottom, _ABOVE))
     _frame(axes, least, any(mark.compared is not None and mark.compared.t_p < least for mark in marks))
     y = _ABOVE
     for group in groups:
@@ -108,7 +108,6 @@ def _frame(axes: Axes, least: float, beyond: bool) -> None:
     axes.set_yticks([])
     axes.grid(axis="x")
     axes.patch.set_visible(False)
-    axes.spines[:].set_visible(False)
     axes.axvline(LEVEL, color=INK, linewidth=0.7)
     top = axes.get_ylim()[1]
     axes.text(LEVEL, top - 0.06, "0.05", ha="center", color=INK, size=SMALL)
@@ -137,5 +136,4 @@ def _key(page: Axes, marks: Sequence[Mark]) -> None:
     handles += page.plot([], [], "o", markerfacecolor="white", markeredgecolor=FAINT, label="Holm's correction", **_DOT)
     fewest = least_wilcoxon_p(max(comparison.seeds for comparison in made))
     handles += page.plot([], [], color=FAINT, label=f"Wilcoxon, at least {fewest:.3g}", **_TICK)
-    flush = {"loc": "lower left", "frameon": False, "borderpad": 0, "borderaxespad": 0}
-    page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.3, columnspacing=1, **flush)
+    page.legend(handles=handles, ncols=3, fontsize=SMALL, handlelength=1, handletextpad=0.3, columnspacing=1, **FLUSH)

@@ -9,6 +9,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from amoc.refusal import Refusal
 
@@ -77,6 +78,13 @@ def _read(table: str) -> dict[str, dict[str, str]]:
         raise Refusal(f"no published numbers for {table!r}, allowed are {', '.join(TABLES)}")
     with (FOLDER / f"{TABLES[table]}.csv").open(encoding="utf-8", newline="") as file:
         return {row["key"]: row for row in csv.DictReader(file)}
+
+
+def beside(profile: str, table: str, row: str, column: str) -> dict[str, Any]:
+    """What a cell has of a printed number, and of its misprint; nothing but in the paper profile."""
+    if profile != "paper" or table not in TABLES:
+        return {}
+    return {"published": number(table, row, column), "published_notes": notes(table, row, column)}
 
 
 def number(table: str, row: str, column: str) -> float | None:
