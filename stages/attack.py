@@ -21,6 +21,7 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, read_json, write_json
 from amoc.engine.interruption import interruptible
+from amoc.engine.progress import say
 from amoc.engine.sharing import processes
 from amoc.evaluating.cost import passes
 from amoc.evaluating.measurement import Measurement, measure
@@ -82,7 +83,7 @@ def main(
                     network.to(chosen), test, labels, subject.suites[name], **params.evaluate.plain(),
                     undefended=subject.undefended, saved=saved, save=partial(save_of, name), processes=shared,
                 )  # fmt: skip
-            print(f"{title} {name}: {measured[name]}", flush=True)
+            say(f"{title} {name}: {measured[name]}")
         top = preamble(kind, params, profile, model, data, subject.about, subject.recipes)
         result = record(top, subject.about["status"], measured, twin=subject.twin)
         write_json(path, result)

@@ -27,6 +27,7 @@ AnywayOption = Annotated[
 ]
 
 MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk
 
 
 def run(main: Callable[..., None]) -> None:
@@ -44,13 +45,13 @@ def run(main: Callable[..., None]) -> None:
     except Refusal as refusal:
         _leave(MENDABLE, str(refusal))
     except Interrupted as interrupted:
-        _leave(128 + interrupted.signal, "interrupted, state is saved; the same command goes on from here")
+        _leave(128 + interrupted.signal, "interrupted; the same command goes on from what is saved")
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         _leave(MENDABLE, "out of memory: free some, or choose a smaller profile")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         _leave(MENDABLE, f"no space left on the disk for {error.filename or 'the output'}: free some and start again")
 

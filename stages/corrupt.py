@@ -20,6 +20,7 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import interruptible
+from amoc.engine.progress import say
 from amoc.models.classifier import Classifier
 from amoc.params import Params
 from stages import command, paths, pretrained, resumable
@@ -76,7 +77,7 @@ def main(
         corruptions = [sum(counts[name]) / len(SEVERITIES) for name in source.names]
         mean = sum(corruptions) / len(corruptions) / len(data.test.labels)
         clean = counts["clean"][0] / len(data.test.labels)
-        print(f"{title} {head}: clean {clean:.2%}, {source.kind} corruptions {mean:.2%}", flush=True)
+        say(f"{title} {head}: clean {clean:.2%}, {source.kind} corruptions {mean:.2%}")
     for doubt in broken:
         print(f"{title} {doubt}")
 

@@ -25,6 +25,7 @@ from amoc.engine.cost import announce, seconds_per_pass
 from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Stop, interruptible
+from amoc.engine.progress import say
 from amoc.engine.sharing import interleaved, processes
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
@@ -104,7 +105,7 @@ def main(
                         classifier.eval(), test, test_labels, suite, **params.evaluate.plain(), saved=reached, save=save
                     )
             found = found if trained.status == "ok" else _broken(found)
-            print(f"{title} {name}: {found}", flush=True)
+            say(f"{title} {name}: {found}")
             yield Evaluated(found, classifier.head, own.state())
 
         done = dict(interleaved({name: protocol(name) for name in recipes}, shared, stop))

@@ -37,7 +37,7 @@ class Pending:
 
     Attributes:
         why: "never ran"; or what is not as dvc.lock has it: command, settings, code, inputs, outputs; "follows": a
-            stage before it will write something else.
+            stage before it runs, and may write something else; "cached": its outputs are only put back.
         outputs: its files, below the project's root.
         after: those of the others that it has to wait for.
     """
@@ -66,7 +66,8 @@ def pending(
             cache, and only puts them back.
 
     Raises:
-        Refusal: this is no project of DVC's, dvc.yaml or dvc.lock cannot be read, or it has no such stage.
+        Refusal: this is no project of DVC's, dvc.yaml or dvc.lock cannot be read, it has no such stage, or none that
+            makes what another one needs.
     """
     try:
         with Repo() as repo:
@@ -124,6 +125,9 @@ def _stale(
 
 def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> tuple[str, ...]:
     """What is not as dvc.lock says, of the stage itself."""
+    for dependency in stage.deps:
+        if not dependency.exists and not _is_made(dependency.fs_path, made):
+            raise Refusal(f"{stage.name} needs {dependency}, which is not there, and no stage of {FILE} makes it")
     if not any(out.hash_info for out in stage.outs):
         return ("never ran",)
     changes = ["command"] if stage.changed_stage() else []
@@ -135,7 +139,7 @@ def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> t
             continue
         elif isinstance(dependency, ParamsDependency):
             changes.append(SETTINGS)
-        elif not any(path == out or _within(path, out) or _within(out, path) for out in made):
+        elif not _is_made(path, made):
             changes.append(CODE)
         elif "deleted" not in status.values():  # what is missing, the stage that makes it brings back
             changes.append("inputs")
@@ -144,6 +148,10 @@ def _why(stage: PipelineStage, made: Set[str], foreseen: Mapping[str, str]) -> t
     if any(out.status() for out in stage.outs) and not kept:
         changes.append("outputs")
     return tuple(dict.fromkeys(changes))
+
+
+def _is_made(path: str, made: Set[str]) -> bool:
+    return any(path == out or _within(path, out) or _within(out, path) for out in made)
 
 
 def _within(path: str, folder: str) -> bool:

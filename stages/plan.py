@@ -99,8 +99,8 @@ def _meaning(
     """What the columns count, and what would make it something else."""
     timed = " and ".join(f"{1e3 * value:.2g} ms in {precision}" for precision, value in seconds.items())
     said = [
-        "- Why: what is not as `dvc.lock` has it (outputs: nor in DVC's cache); follows: a stage before it will write "
-        "something else",
+        "- Why: what is not as `dvc.lock` has it (outputs: nor in DVC's cache); follows: a stage before it runs, and "
+        "if that writes what it wrote, this one does not run",
         "- Passes: of one image through the encoder, forward; back to images counts as 1 more, to weights as 2 more. "
         "Attacks need fewer: they leave out what is wrong or broken",
         "- MB: images and weights; DVC's cache takes as much again where the file system cannot share files",

@@ -21,6 +21,7 @@ from dvc.stage.run import prepare_kwargs
 
 from amoc.engine.files import write_atomically
 from amoc.engine.progress import say
+from stages.command import FULL
 from stages.lockfile import recorded
 from stages.pipeline import FILE
 
@@ -81,6 +82,11 @@ class Recorder:
                         self._write(stage)
         except DvcException as error:
             say(f"{name}: DVC says: {error}")
+            return 1
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            say(f"{name}: cannot be recorded: {error}")  # such as by DVC's cache
             return 1
         return status
 

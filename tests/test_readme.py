@@ -31,6 +31,7 @@ from amoc.refusal import Refusal
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import RESULTS
 from amoc.reporting.judgement.paper_claims import CLAIMS
+from amoc.reporting.table5 import MODELS
 from amoc.reporting.words import radius
 from tests import shipped
 
@@ -398,6 +399,20 @@ def test_the_first_lines_count_the_verdicts() -> None:
     fail, unknown = count("small", "does not hold"), count("small", "not measured")
     assert f"in `small` none does, {fail} do not and {unknown} {'is' if unknown == 1 else 'are'} not measured" in first
     assert count("small", "holds") == 0
+
+
+def test_exp_show_leaves_settings_and_the_accuracies_that_are_told() -> None:
+    """What the expression matches is dropped. A number that two reports have is called by the report too."""
+    (command,) = re.findall(r"(?m)^dvc exp show .*--drop '(.*)'$", README)
+    table = json.loads((ROOT / "reports/table5/demo/metrics.json").read_text(encoding="utf-8"))
+    numbers = {f"{row}.{column}" for row, columns in table.items() for column in columns}
+    kept = {name for name in numbers if not re.match(command, name)}
+    assert kept == {f"{row}.{key}" for row in MODELS for key in ("clean", "linf_pgd20", "linf_autoattack")}
+    shared = "reports/table5/demo/metrics.json:"
+    assert {name for name in numbers if not re.match(command, shared + name)} == kept
+    settings = ("attacks.linf_deepfool.steps", "profiles.demo.attacks.l2_cw.lr", "early_stopping.every", "profile")
+    files = ("amoc/perturb.py", "models/demo/cifar10/amoc.safetensors", "reports/table5/demo/metrics.json")
+    assert [name for name in (*settings, *files) if re.match(command, name)] == list(files)
 
 
 def measured(benchmark: str) -> list[dict[str, Any]]:

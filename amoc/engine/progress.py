@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
@@ -22,6 +23,9 @@ def bar(items: Iterable[Item], description: str) -> Iterable[Item]:
 
 
 def say(line: str) -> None:
-    """Print one line now, above any bar that is being drawn."""
-    tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()
+    """Print one line now, above any bar that is being drawn; where nobody reads any more, go on in silence."""
+    try:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # no reason to lose what was computed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 from amoc.engine.progress import bar, say
 from amoc.engine.sharing import interleaved
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Terminal(io.StringIO):
@@ -57,3 +62,17 @@ def test_a_line_stands_alone_above_a_bar(monkeypatch):
     before, _, after = terminal.getvalue().partition("a line\n")
     assert "epochs:" in before and before.endswith("\r")  # the bar was wiped
     assert "epochs:" in after  # and drawn again
+
+
+def test_a_stage_that_nobody_listens_to_goes_on(tmp_path):
+    """Its reader was killed: what it says is lost, what it computes is not."""
+    lines = "for line in range(2000):\n    say('.' * 99)"
+    code = f"from amoc.engine.progress import say\n{lines}\nprint('.')\nopen('end', 'w')"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, env=environment
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0
+    assert (tmp_path / "end").exists()

@@ -86,7 +86,7 @@ def rehearse(tmp_path):
     ("run", "status", "sentence"),
     [
         ("refusal", 2, "params.yaml: lambda is 2, allowed is 0 to 1"),
-        ("stop", 128 + 15, "interrupted, state is saved; the same command goes on from here"),
+        ("stop", 128 + 15, "interrupted; the same command goes on from what is saved"),
         ("memory", 2, "out of memory: free some, or choose a smaller profile"),
         ("tensors", 2, "out of memory: free some, or choose a smaller profile"),
         ("disk", 2, "no space left on the disk for the output: free some and start again"),

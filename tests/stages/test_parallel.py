@@ -199,7 +199,7 @@ def test_interrupted_it_lets_stages_save_and_records_those_at_their_end(pipeline
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
     assert process.returncode == status
-    assert said.endswith("parallel: interrupted, state is saved; the same command goes on from here\n")
+    assert said.endswith("parallel: interrupted; the same command goes on from what is saved\n")
     assert Path("state.saved").exists() and not Path("never.txt").exists()
     assert [stage.name for stage in pending((), "demo")] == ["long", "never"]
 
@@ -210,7 +210,7 @@ def test_a_stage_saves_although_nobody_reads_what_it_says(pipeline):
         process.stdout.close()
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read()
-    assert process.returncode != 0 and "state is saved" in said
+    assert process.returncode != 0 and "from what is saved" in said
     assert Path("state.saved").exists()
 
 

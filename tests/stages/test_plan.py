@@ -20,6 +20,7 @@ from amoc.models.encoder import Encoder
 from amoc.models.files import save_encoder, save_heads
 from amoc.models.heads import linear_head
 from amoc.params import Params
+from amoc.refusal import Refusal
 from amoc.settings import Data
 from stages import classify, command, evaluate, paths, plan, pretrain
 from stages.estimate import size, sizes, work
@@ -182,6 +183,20 @@ def test_what_is_lost_is_made_again_and_what_needs_it_may_be(pipeline):
     lose_everything_of_a_stage()
     assert reasons("reports/table") == {"train@demo-one": ("outputs",), "reports/table@demo": ("follows",)}
     assert "train@demo-one" in reproduced("reports/table")
+
+
+def test_what_is_not_there_and_nothing_makes_is_refused(pipeline):
+    """A run that params.yaml names and dvc.yaml does not, for one."""
+    last = "  last:\n    cmd: cp lost.txt last.txt\n    deps: [lost.txt]\n    outs: [last.txt]\n"
+    Path("dvc.yaml").write_text(Path("dvc.yaml").read_text() + last)
+    sentence = r"last needs lost\.txt, which is not there, and no stage of dvc\.yaml makes it"
+    with pytest.raises(Refusal, match=sentence):
+        reasons("last")
+    Path("lost.txt").write_text("1")
+    reproduced()
+    Path("lost.txt").unlink()
+    with pytest.raises(Refusal, match=sentence):
+        reasons("last")
 
 
 def test_a_changed_input_is_seen(pipeline):
@@ -349,7 +364,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("project")
     for name in ("amoc", "stages"):
         shutil.copytree(tiny.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", "requirements.txt"):
         shutil.copy(tiny.ROOT / name, folder)
     with chdir(folder):
         Repo.init(no_scm=True).close()

@@ -206,3 +206,17 @@ def test_what_is_in_the_lock_already_stays(recorded):
     before, after = load_yaml("before.lock")["stages"], load_yaml("dvc.lock")["stages"]
     assert before.pop("folder") != after.pop("folder")
     assert before == after
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(pipeline, capsys):
+    """And no stage is recorded that DVC has not stored."""
+    Path("no-folder").write_text("")
+    with Repo() as repo:
+        repo.config["cache"]["dir"] = str(Path("no-folder/cache").resolve())
+        with repo.config.edit("local") as config:
+            config["cache"] = {"dir": str(Path("no-folder/cache").resolve())}
+    with Recorder() as recorder:
+        assert recorder.reproduce("result", {}) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("result: cannot be recorded: ") and "no-folder" in said
+    assert not Path("dvc.lock").exists()
