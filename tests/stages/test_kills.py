@@ -175,7 +175,7 @@ def test_asked_to_stop_it_saves_where_it_is(ask, rehearsed, project, stage, numb
     steps = rehearsed[stage].moments.count(STEP[stage])
     asked = ask(project, stage, at=(STEP[stage], 2), number=number)
     assert asked["status"] == status
-    said = f"{COMMANDS[stage][0]}: interrupted, state is saved; the same command goes on from here"
+    said = f"{COMMANDS[stage][0]}: interrupted; the same command goes on from what is saved"
     assert asked["said"].splitlines()[-1] == said
     assert tiny.reproducible(project) == {name: rehearsed[stage].before[name] for name in tiny.reproducible(project)}
     assert any(name.endswith("/state.pt") for name in tiny.contents(project / ".checkpoints"))
