@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from amoc.params import Params
@@ -12,7 +10,6 @@ from amoc.reporting import figure5
 from amoc.reporting.judgement.paper_claims import LARGER
 from tests import shipped
 
-ROOT = Path(__file__).parents[2]
 EIGHTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32)
 
 

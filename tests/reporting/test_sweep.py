@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from amoc.params import Params
@@ -11,7 +9,6 @@ from amoc.reporting import encoders, figure6, figure7
 from amoc.reporting.judgement.paper_claims import LENGTHS, MEASURES
 from tests import shipped
 
-ROOT = Path(__file__).parents[2]
 SECOND_SEED = {"amoc_seed2": (40, 22, 38, 30)}
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from amoc.reporting import table3
 from amoc.reporting.evidence import published
 from amoc.reporting.judgement.paper_claims import MEASURES
 from tests import shipped
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_journals_rows_in_its_order():

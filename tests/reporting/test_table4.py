@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from amoc.reporting import table4
 from amoc.reporting.evidence import clocks, published
 from tests import shipped
 
-ROOT = Path(__file__).parents[2]
 MACHINE = {"device": "a GPU", "threads": 2, "torch": "2.11.0", "python": "3.11.7", "precision": "bfloat16"}
 SECONDS = {"acl_b256": 40.0, "acl": 42.0, "acl_long": 41.0, "amoc_b64": 50.0, "amoc": 44.0}  # per epoch
 

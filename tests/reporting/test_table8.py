@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from amoc.params import Params
@@ -12,8 +10,6 @@ from amoc.reporting import table8
 from amoc.reporting.evidence import published
 from amoc.reporting.judgement.paper_claims import MEASURES
 from tests import shipped
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

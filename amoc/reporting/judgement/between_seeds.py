@@ -13,8 +13,9 @@ from statistics import fmean
 
 from amoc.reporting.judgement.inequalities import Quantity
 from amoc.reporting.judgement.statistics import Spread
+from amoc.reporting.reports import Metrics
 
-Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # table -> row -> column -> number
+Reported = Mapping[str, Metrics]  # by the name of the report
 
 ENCODERS, NETWORKS = "figure3", "table5_seed2"  # the reports with the repeats
 LINEAR = ("table3", "table8", "figure6", "figure7")  # tables of encoders under the linear protocols
@@ -40,7 +41,7 @@ few were attacked (AutoAttack and C&W: Table 5 says how many).
 """
 
 
-def find(quantity: Quantity, metrics: Metrics) -> Spread | None:
+def find(quantity: Quantity, metrics: Reported) -> Spread | None:
     """The spread of a number between seeds; None where nothing like it was repeated.
 
     A mean over n seeds has that of one run divided by sqrt(n).
@@ -52,7 +53,7 @@ def find(quantity: Quantity, metrics: Metrics) -> Spread | None:
     return _of_networks(quantity.column, metrics) if quantity.table == "table5" else None
 
 
-def averaged(metrics: Metrics) -> Metrics:
+def averaged(metrics: Reported) -> Reported:
     """The same numbers, but of runs that were repeated the means over their seeds, where Figure 3 has them."""
     changed = {table: dict(rows) for table, rows in metrics.items()}
     for table, repeated in REPEATED.items():
@@ -70,14 +71,14 @@ def _method(row: str) -> str:
     return {"acl": "acl", "moco": "moco", **dict.fromkeys(CLEAN_QUERY, "moco")}.get(row.partition("_")[0], "amoc")
 
 
-def _of_method(method: str, measure: str, metrics: Metrics) -> Spread | None:
+def _of_method(method: str, measure: str, metrics: Reported) -> Spread | None:
     """Between all of a method's seeds."""
     mean = metrics.get(ENCODERS, {}).get(f"{method}_mean", {})
     deviation, seeds = mean.get(f"{measure}_std"), mean.get("seeds")
     return None if deviation is None or seeds is None else Spread(method, deviation, int(seeds) - 1)
 
 
-def _of_networks(attack: str, metrics: Metrics) -> Spread | None:
+def _of_networks(attack: str, metrics: Reported) -> Spread | None:
     """Pooled over the defended networks that have two seeds: half of the mean square of what these differ by."""
     first, second = metrics.get("table5", {}), metrics.get(NETWORKS, {})
     networks = [key for key in first.keys() & second.keys() if not key.startswith("standard") and "stopped" not in key]

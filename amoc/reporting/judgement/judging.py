@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from amoc.reporting.judgement import between_seeds
-from amoc.reporting.judgement.between_seeds import Metrics
+from amoc.reporting.judgement.between_seeds import Reported
 from amoc.reporting.judgement.inequalities import LEVEL, Check, Quantity
 
 Answer = Literal["holds", "does not hold", "not measured"]
@@ -94,7 +94,7 @@ class Verdict:
     beyond: bool = False
 
 
-def judge(claims: Iterable[Claim], metrics: Metrics) -> list[Verdict]:
+def judge(claims: Iterable[Claim], metrics: Reported) -> list[Verdict]:
     """The verdict of each claim.
 
     A claim does not hold if one of its parts does not, nor a part if one of its checks does not; if numbers are missing
@@ -113,7 +113,7 @@ def narrow(claims: Iterable[Claim], tables: set[str]) -> list[Claim]:
     return [replace(claim, parts=parts, whole=parts == claim.parts) for claim, parts in chosen if parts]
 
 
-def _judge_claim(claim: Claim, metrics: Metrics) -> Verdict:
+def _judge_claim(claim: Claim, metrics: Reported) -> Verdict:
     parts = tuple(_judge_part(part, metrics) for part in claim.parts)
     answers = [part.verdict for part in parts]
     if "does not hold" in answers:
@@ -159,7 +159,7 @@ def _counted(answers: Counter[str]) -> list[str]:
     return [f"{answers['holds']} of {measured} {'measured ' * bool(unknown)}parts hold{''.join(others)}"]
 
 
-def _judge_part(part: Part, metrics: Metrics) -> PartVerdict:
+def _judge_part(part: Part, metrics: Reported) -> PartVerdict:
     """A check that fails decides, whatever numbers are missing to others."""
     numbers = {q: metrics.get(q.table, {}).get(q.row, {}).get(q.column) for q in part.reads}
     missing = tuple(quantity for quantity, number in numbers.items() if number is None)
@@ -189,14 +189,14 @@ def _margins(checks: Iterable[Check], numbers: Mapping[Quantity, float | None]) 
     return {check: round(check.margin(values), 9) for check, values in given.items() if None not in values}
 
 
-def _limit(check: Check, metrics: Metrics, level: float) -> float | None:
+def _limit(check: Check, metrics: Reported, level: float) -> float | None:
     spreads = [between_seeds.find(quantity, metrics) for quantity in check.reads]
     if check.limit is None or None in spreads:
         return None
     return check.limit([spread for spread in spreads if spread is not None], level)
 
 
-def _doubtful(part: Part, metrics: Metrics) -> tuple[str, ...]:
+def _doubtful(part: Part, metrics: Reported) -> tuple[str, ...]:
     rows = {(q.table, q.row): metrics[q.table].get(q.row, {}) for q in part.reads if q.table in metrics}
     return tuple(dict.fromkeys(f"{row} in {table}" for (table, row), own in rows.items() if own.get(DOUBTFUL)))
 
