@@ -18,8 +18,8 @@ READS = tuple(dict.fromkeys((*(q.table for claim in CLAIMS for q in claim.reads)
 MEANS = """\
 ## With the means over seeds
 
-The tables have one run of each encoder, that of seed 1. Figure 3 repeats some with other seeds; with the means over
-these in their place the parts of claims that read them come out so:
+The tables have one run of each encoder, the one with seed 1. Figure 3 repeats some encoders with other seeds. With the
+means over all their seeds in place of the single runs, the parts of claims whose margins change come out as follows:
 """
 
 

@@ -31,15 +31,15 @@ MEANS = {  # column of metrics.json -> the corruptions
     "mean14": tuple(name for name in CORRUPTIONS[:COMMON] if name != FROST),
 }
 READING = """\
-Percent of the test images classified right, in the mean over five severities. **Bold** and _underscored_ are the best
-and second best of a row.
+Percentage of the test images that are classified correctly, averaged over five severities. **Bold** and _underscored_
+mark the best and second best of each row.
 """
 SOURCES = {
     "official": "Corrupted images: **official**, the published files.\n",
     "regenerated": """\
-Corrupted images: **regenerated** from the test images with the published severities, not the published files. Of frost
-the published textures are lacking; the one here is procedural, another corruption, and is in no mean. So means are over
-18 of the 19 corruptions, and over 14 of the common 15.
+Corrupted images: **regenerated** from the test images with the published severities; they are not the published files.
+The published textures for frost are missing; the frost here is procedural, which is a different corruption, and counts
+in no mean. The means are therefore over 18 of the 19 corruptions, and over 14 of the 15 common ones.
 """,
     None: "Nothing is measured yet.\n",
 }
@@ -90,7 +90,7 @@ class Comparison:
             if doubt:
                 numbers[line.key][DOUBTFUL] = 1
             apart = departures_of(params, record) if record else ""
-            notes += [f"Of {label(params, profile, line.name, record)}: {said}." for said in (doubt, apart) if said]
+            notes += [f"{label(params, profile, line.name, record)}: {said}." for said in (doubt, apart) if said]
         text = page(
             words.stands_in(params, profile, DATASET, networks=[line.name for line in self.lines]),
             f"# {self.title}",

@@ -29,15 +29,15 @@ NAME = "corruptions"
 MODEL = "standard"
 HEAD = "last"
 PUBLISHED = {  # why a severity may leave an image nearer than the one before
-    "glass blur": "trades blur for rounds",
+    "glass blur": "trades blur for rounds of shuffling",
     "elastic transform": "moves the whole image less",
-    "spatter": "turns from water to mud",
-    "saturate": "turns from grey to colourful",
+    "spatter": "changes from water to mud",
+    "saturate": "changes from grey to colourful",
     "procedural frost": "dims the image",
     "motion blur": "has the same sigma at 4 as at 3",
 }
 DIGITS = {  # the same of the demo's images
-    "saturate": "finds no colour at 1 to 3",
+    "saturate": "finds no colour to change at 1 to 3",
     "pixelate": "has the same size at 1 and 2, and at 3 and 4",
 }
 
@@ -115,7 +115,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     table = tabulate(images, sheet, record)
     which = "" if sheet is None else "the first test image" if sheet.number == 0 else f"test image {sheet.number}"
     shown = f": {which}, of class {sheet.label}; columns are severities" if sheet else ""
-    measured = f", the mean over the first {sheet.measured_images} test images" if sheet else ""
+    measured = f", averaged over the first {sheet.measured_images} test images" if sheet else ""
     text = page(
         words.stands_in(params, profile, DATASET, networks=()),
         "# Corruptions",
@@ -123,7 +123,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         f"![Every corruption at five severities, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         f"1 to 5: accuracy (%) of {label(params, profile, MODEL, record)} at each severity. d1 to d5: how far a\n"
-        f"value of 0 to 255 is from the clean image's{measured}.\n",
+        f"pixel value (0 to 255) is from the clean image's{measured}.\n",
         falling(record, sheet),
     )
     title, subtitle = f"Corruptions, {images or 'not made'}", f"{profile}{shown}"
@@ -157,19 +157,20 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
         meant = [five for name, five in accuracies.items() if name != PROCEDURAL]
         mean = [sum(each) / len(each) for each in zip(*meant, strict=True)]
         falls = all(a > b for a, b in pairwise(mean))
-        which = f"all of them but {call(PROCEDURAL)}" if PROCEDURAL in accuracies else "all of them"
+        which = f"all corruptions except {call(PROCEDURAL)}" if PROCEDURAL in accuracies else "all corruptions"
         sentences.append(
-            f"In the mean over {which}, accuracy {'falls' if falls else 'does not fall'} from each severity to the "
-            f"next: {', '.join(f'{value:.1f}' for value in mean)}. By itself it rises somewhere in {_listed(uneven)}."
+            f"Averaged over {which}, accuracy {'falls' if falls else 'does not fall'} from each severity to the "
+            f"next: {', '.join(f'{value:.1f}' for value in mean)}. Single corruptions in which it rises somewhere: "
+            f"{_listed(uneven)}."
         )
     if sheet is not None:
         still = [call(name) for name, five in sheet.distances.items() if any(b <= a for a, b in pairwise(five))]
         own = DIGITS if sheet.source == "digits" else {}
         published = {name: reason for name, reason in PUBLISHED.items() if name not in own}
         sentences.append(
-            f"The distance does not grow from each severity to the next in {_listed(still)}."
-            + _because("The published constants have it so", published, still)
-            + _because("These images are grey and of 8x8", own, still)
+            f"Corruptions in which the distance does not grow at every severity: {_listed(still)}."
+            + _because("The published constants explain this", published, still)
+            + _because("These images are grey, of 8x8 pixels", own, still)
         )
     return words.paragraphs(*sentences) if sentences else "Nothing is measured yet.\n"
 
@@ -177,7 +178,7 @@ def falling(record: CorruptionRecord | None, sheet: Sheet | None) -> str:
 def _because(why: str, reasons: Mapping[str, str], names: Sequence[str]) -> str:
     """' Why: reason, reason.' of those that have one."""
     told = [f"{name} {reasons[name]}" for name in names if name in reasons]
-    return f" {why}: {', '.join(told)}." if told else ""
+    return f" {why}: {'; '.join(told)}." if told else ""
 
 
 def _listed(names: Sequence[str]) -> str:

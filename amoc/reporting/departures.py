@@ -15,7 +15,7 @@ TOLD = ("method", "variant", "form", "bank_adv", "branch", "epochs", "batch_size
 def departures(
     params: Params, profile: str, dataset: str, run: str, settings: Mapping[str, Any], told: str = ""
 ) -> str:  # fmt: skip
-    """'not as its method is in `params.yaml`: lambda 0.7 instead of 0.5'; nothing where there is nothing to say.
+    """'unlike its method in `params.yaml`: lambda 0.7 instead of 0.5'; nothing where there is nothing to say.
 
     Args:
         settings: plain, that the encoder was made with.
@@ -25,18 +25,18 @@ def departures(
     plain = params.pretraining(profile, dataset, run, tuple(sorted(apart))).plain()
     used = {key: value for key, value in settings.items() if key not in apart}
     found = ", ".join(_differing(used, {key: plain.get(key) for key in used}))
-    return f"not as its method is in `params.yaml`: {found}" if found else ""
+    return f"unlike its method in `params.yaml`: {found}" if found else ""
 
 
 def departures_of(params: Params, result: Result) -> str:
-    """The same of a result's encoder, or of the one that a network was fine-tuned from: 'its encoder: not as ...'."""
+    """The same of a result's encoder, or of the one that a network was fine-tuned from: 'its encoder is unlike ...'."""
     if not isinstance(result.settings, Network):
         return departures(params, result.profile, result.dataset, result.name, result.settings.model_dump())
     run = result.settings.encoder
     if result.encoder is None or run not in params.runs(result.dataset):
         return ""
     said = departures(params, result.profile, result.dataset, run, result.encoder.settings.model_dump())
-    return f"its encoder: {said}" if said else ""
+    return f"its encoder is {said}" if said else ""
 
 
 def _differing(used: Mapping[str, Any], plain: Mapping[str, Any], within: str = "") -> Iterator[str]:

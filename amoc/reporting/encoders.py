@@ -29,22 +29,23 @@ if TYPE_CHECKING:
 
 MEAN = "_mean"  # ends the key of a row that is the mean over seeds
 CHANCE = 10.0  # percent, of ten classes
-AT_CHANCE = "at chance on clean images: what was trained under this protocol learned nothing, whatever the features are"
+AT_CHANCE = "at chance on clean images: training under this protocol learned nothing, however good the features are"
 FAILED = (
-    "less than half of what a linear layer gets from the same encoder, on clean images: that training of the whole "
-    "network failed, which says nothing of the features"
+    "less than half of what a linear layer reaches on the same encoder, on clean images: this training of the whole "
+    "network failed, which says nothing about the features"
 )
 CLEAN_BRANCH = "evaluated through the clean norm branch, the others through the adversarial one"
 READING = """\
-Percent of the test images classified right. In brackets are epochs and batch size (b) of the pre-training. **Bold** and
-_underscored_ are the best and second best of the column; each is of one run, of the seed that `params.yaml` says.
+Percentage of the test images that are classified correctly. The brackets give the epochs and batch size (b) of
+pre-training. **Bold** and _underscored_ mark the best and second best of each column, all from single runs with the
+seed that `params.yaml` sets.
 """
 SEEDS = """\
-A mean over seeds counts that run too, ± the standard deviation over the seeds, of which two say little, and is not
-ranked.
+A mean over seeds includes that run. It is given ± the standard deviation over the seeds, which two seeds determine only
+roughly, and is not ranked.
 """
-MACHINES = "Each rounds in its own way, so what rows of different ones differ by has the machine in it."
-COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+MACHINES = "Each kind rounds in its own way, so differences between rows from different kinds include that effect."
+COMPARING = "Below each row are the numbers that the paper printed, and ours minus those.\n"
 
 Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
@@ -152,7 +153,7 @@ def machines(profile: str, dataset: str, found: Iterable[Record | None], results
     if len(runs) < 2:
         return ()
     told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
-    return (words.paragraphs(f"Not all were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
+    return (words.paragraphs(f"Not all encoders were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
 
 
 def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Table:
@@ -289,7 +290,7 @@ def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
         there = [value for value in numbers if value is not None]
         whole = len(there) == len(numbers)
         chance = [str(seed) for seed, record in repeats.items() if _at_chance(measure, record)]
-        notes = (f"of seed {' and '.join(chance)}: {AT_CHANCE}",) if chance else ()
+        notes = (f"for seed {' and '.join(chance)}: {AT_CHANCE}",) if chance else ()
         cells[measure] = Cell(fmean(there), deviation=stdev(there), notes=notes) if whole else Cell()
     return Row(f"{line.key}{MEAN}", f"- mean of {len(repeats)} seeds", cells, ranked=False, notes=lost)
 

@@ -25,21 +25,26 @@ MARGIN = 1.0  # points of either robust measure that a way may lose, in the mean
 ONE_STEP = "linf_one_step"  # the attack, of the suite `single`
 
 COST = (
-    Column("passes", "Passes", "of the encoder per image and update: forward 1; back: to images 1, to weights 2"),
-    Column("cost", "Cost", "the same, in percent of AMOC's", digits=0),
+    Column(
+        "passes",
+        "Passes",
+        "through the encoder, per image and update: 1 forward; 1 back to the images, 2 back to the weights or to both",
+    ),
+    Column("cost", "Cost", "the same, as a percentage of AMOC's", digits=0),
 )
 MEANING = """\
-Warm start: an image's perturbation goes on from where it was an epoch before, on another view of the image, to which it
-is not fitted. 50% of batch: only so many images are perturbed and have the variant's term. Free: the batch is used
-several times, and each backward pass moves the weights and, by its gradient of the images, the perturbation, which
-starts from noise; keys enter the banks once per batch. ε is the ball's radius. All make as many updates.
+Warm start: an image's perturbation continues from where it was an epoch before, on another view of the image, to which
+it is not fitted. 50% of batch: only that share of the images is perturbed and contributes to the variant's term. Free:
+each batch is used several times, and each backward pass updates the weights and, with its gradient for the images, the
+perturbation, which starts from noise; keys enter the banks once per batch. ε is the radius of the ball. All rows make
+the same number of weight updates.
 """
 SINGLE = Column(
     "one_step",
     "AdEv one step",
-    "a single step of the gradient's sign to the corners of the ball, under the linear layer of AdEv. An encoder that "
-    "withstands it far better than PGD20 has over-fitted to single steps (catastrophic over-fitting). The first row's "
-    "is of its second seed alone",
+    "under a single step along the gradient's sign to the corners of the ball, with the linear layer of AdEv. An "
+    "encoder that withstands it far better than PGD20 has overfitted to single steps (catastrophic overfitting). The "
+    "number in the first row is from its second seed alone",
     accuracy=True,
 )
 
@@ -141,22 +146,22 @@ def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
     """Sentences about the cheapest way that keeps AMOC's robustness, and about the run amoc_fast."""
     lost = {key: losses(found, key) for key in found if key not in ("amoc", "moco")}
     if not any(lost.values()):
-        return "Nothing can be said: AMOC and a cheaper way need two seeds each.\n"
+        return "Nothing can be said: AMOC and a cheaper attack need two seeds each.\n"
     good = [key for key, each in lost.items() if each and all(loss.within for loss in each)]
     best = min(good, key=lambda key: _passes(params, profile, key), default=None)
-    rule = f"loses at most {MARGIN:g} point of StdEv and of AdEv PGD20 in the mean over the seeds"
+    rule = f"loses at most {MARGIN:g} point of StdEv PGD20 and of AdEv PGD20, averaged over the seeds"
     if best is None:
-        sentence = f"No way that was measured {rule}."
+        sentence = f"None of the measured attacks {rule}."
     else:
         share = 100 * _passes(params, profile, best) / _passes(params, profile, "amoc")
         points = ", ".join(
-            f"{words.measure(each.measure)} {-each.lost:+.2f} (AMOC's seeds: {each.spread:.2f} apart)"
+            f"{words.measure(each.measure)} {-each.lost:+.2f} (AMOC's own seeds: {each.spread:.2f} apart)"
             for each in lost[best]
         )
         named = f"**{call(params, profile, best)}**, at {share:.0f} % of AMOC's passes"
-        sentence = f"The cheapest way that {rule} is {named}: {points}."
+        sentence = f"The cheapest attack that {rule}, is {named}: {points}."
     left = [key for key, each in lost.items() if each is None]
-    lacking = f"Without two seeds that ended well: {', '.join(call(params, profile, key) for key in left)}."
+    lacking = f"Not judged, without two seeds that ended well: {', '.join(call(params, profile, key) for key in left)}."
     sentences = (sentence, noise(found), *((lacking,) if left else ()), _fast(params, profile, best))
     return words.paragraphs(*sentences)
 
@@ -168,9 +173,9 @@ def noise(found: Mapping[str, Seeds]) -> str:
         if (deviation := study.deviation(found, measure)) is not None:
             errors.append(f"{deviation:.2f} in {words.measure(measure)}")
     return (
-        f"Between seeds, all ways together, the standard deviation is {' and '.join(errors)}; that is also the "
-        "standard error of a difference between means over two seeds each: such differences may be the seeds'. The "
-        "choice was made on the test images shown here: its numbers are no independent measurement of it."
+        f"The standard deviation between seeds, pooled over all rows, is {' and '.join(errors)}. That is also the "
+        "standard error of a difference between two means over two seeds each, so such differences may be due to "
+        "seeds. The choice was made on the test images shown here, so its numbers are no independent measurement of it."
     )
 
 
@@ -180,7 +185,7 @@ def _fast(params: Params, profile: str, best: str | None) -> str:
         return f"`params.yaml` has no run {WINNER} yet."
     settings = params.pretraining(profile, DATASET, WINNER)
     same = best is not None and settings == params.pretraining(profile, DATASET, best)
-    agrees = "the same" if same else "something else: it was decided on another profile, or before these results"
+    agrees = "the same" if same else "not the same: it was chosen in another profile, or before these results"
     return f"The run `{WINNER}` of `params.yaml` is {call(params, profile, WINNER)}: {agrees}."
 
 

@@ -100,7 +100,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         "# Figure 2: t-SNE of features",
         f"![features of ACL and AMOC in a plane, {profile} profile]({NAME}.svg)",
         to_markdown(table),
-        told(counted[0]) if counted else "Nothing is measured: `python -m stages.embed` does it.\n",
+        told(counted[0]) if counted else "Nothing is measured yet: run `python -m stages.embed`.\n",
         *verdicts.alone(NAME, numbers, "figure"),
     )
     subtitle = f"{profile}: {words.images(params, profile, DATASET)}"
@@ -125,9 +125,10 @@ def columns(counted: list[Embedded]) -> tuple[Column, ...]:
     knn = silhouette = ""
     if counted:
         knn = (
-            f"test images whose class has most votes of their {counted[0].embedding.neighbours} nearest training images"
+            f"percentage of test images whose class has the most votes among the {counted[0].embedding.neighbours} "
+            "nearest training images"
         )
-        silhouette = "by the test images' classes, from -1 to 1: how much nearer the own class is than the next one"
+        silhouette = "from -1 to 1: how much nearer test images are to their own class than to the nearest other one"
     return (
         Column("knn", "kNN", knn, ranked=True, accuracy=True),
         Column("silhouette", "Silhouette", silhouette, digits=4, ranked=True),
@@ -140,15 +141,16 @@ def told(one: Embedded) -> str:
     whole = "all" if shown == one.test_images else f"{shown} of the {one.test_images}, drawn with seed"
     drawn = whole if shown == one.test_images else f"{whole} {one.embedding.seed}, the same in each panel"
     sentences = (
-        f"Features of clean images in eval mode, before the projector, through the norms that an encoder is evaluated "
-        f"with, each divided by its length. Both numbers are of all {one.test_images} test images in the space of the "
-        f"features, the neighbours among {one.train_images} training images. In the plane are the test images "
-        f"({drawn}): t-SNE with perplexity {one.embedding.perplexity:g}, started from the principal components, seed "
-        f"{one.embedding.seed}.",
-        "A class's name stands beside a large dot: the image that has a quarter of its class in the least circle "
-        "around it. Names that would cover each other are moved apart, and their dots with them.",
-        "In such a plane, near means alike; distances between groups, their sizes and places mean nothing, and another "
-        "seed or perplexity gives another plane. What is claimed is judged by the numbers alone, each of one encoder.",
+        f"The features are those of clean images, taken before the projector in eval mode through the norms that an "
+        f"encoder is evaluated with, and each is divided by its length. Both numbers are computed in feature space on "
+        f"all {one.test_images} test images, with neighbours among {one.train_images} training images. The plane shows "
+        f"the test images ({drawn}), placed by t-SNE with perplexity {one.embedding.perplexity:g}, started from the "
+        f"principal components, seed {one.embedding.seed}.",
+        "A class's name stands beside a large dot: the image around which the smallest circle holds a quarter of its "
+        "class. Names that would overlap are moved apart, together with their dots.",
+        "In such a plane, images that lie close together have similar features. The distances between groups, their "
+        "sizes and their positions mean nothing, and another seed or perplexity gives another plane. The claim is "
+        "judged by the numbers alone, each from one encoder.",
     )
     return words.paragraphs(*sentences)
 

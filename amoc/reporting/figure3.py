@@ -25,14 +25,14 @@ DATASET = "cifar10"
 METHODS = ("moco", "acl", "amoc")  # runs, and how their methods look in figures
 
 COLUMNS = (
-    Column("n", "n", "seeds that both methods have", digits=0),
-    Column("difference", "Difference", "mean over the seeds, points of accuracy, the first method minus the second"),
+    Column("n", "n", "number of seeds that both methods have", digits=0),
+    Column("difference", "Difference", "first method minus second, averaged over the seeds, in points of accuracy"),
     # a digit more than usual: else numbers beside a bound hide on which side of it they are
-    Column("d", "d", "Cohen's d of paired values: that mean over the standard deviation of the differences", digits=3),
-    Column("t", "t", "of the paired t-test"),
-    Column("p", "p", "of the paired t-test, two-sided; the journal's", digits=3, significant=True),
-    Column("holm", "p, Holm", "the same, corrected for the number of tests in this table", digits=3, significant=True),
-    Column("wilcoxon", "p, Wilcoxon", "of the signed-rank test, two-sided, not corrected", digits=3, significant=True),
+    Column("d", "d", "Cohen's d for paired values: mean of the differences over their standard deviation", digits=3),
+    Column("t", "t", "statistic of the paired t-test"),
+    Column("p", "p", "two-sided, of the paired t-test, the journal's test", digits=3, significant=True),
+    Column("holm", "p, Holm", "this p, corrected for the number of tests in this table", digits=3, significant=True),
+    Column("wilcoxon", "p, Wilcoxon", "two-sided, of the signed-rank test, not corrected", digits=3, significant=True),
 )
 
 
@@ -90,8 +90,8 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
 
 
 SEEDS = """\
-Each row is of one run, and below it is the mean over all seeds ± their standard deviation. Seed i of every method has
-the same order of images and the same seed of its linear layer; test images are the same throughout.
+Each row is one run, and below it is the mean over all seeds ± their standard deviation. With seed i, every method has
+the same order of images and the same seed for its linear layer; the test images are the same throughout.
 """
 
 
@@ -123,16 +123,16 @@ def can_show(tests: Sequence[Tested]) -> str:
     for n in sorted({len(each.seeds) for each in made}):
         strict = LEVEL / len(made)
         sentences.append(
-            f"With {n} pairs a t-test gives p < {LEVEL} from |d| = {least_effect_size(n, LEVEL):.3f} on, and the first "
-            f"of {len(made)} tests passes Holm's p < {strict:.3g} from |d| = {least_effect_size(n, strict):.3f} "
-            "on: smaller effects may be real and are not shown. The t-test takes the differences for normal, which so "
-            f"few cannot tell; the signed-rank test does not, but with {n} pairs its p cannot be "
-            f"below 2/2^{n} = {least_wilcoxon_p(n):.4g}"
+            f"With {n} pairs a t-test gives p < {LEVEL} only if |d| exceeds {least_effect_size(n, LEVEL):.3f}, and the "
+            f"smallest of {len(made)} p-values meets Holm's p < {strict:.3g} only if |d| exceeds "
+            f"{least_effect_size(n, strict):.3f}: smaller effects may be real but cannot be shown. The t-test assumes "
+            "normally distributed differences, which so few pairs cannot confirm; the signed-rank test does not, but "
+            f"with {n} pairs its p cannot be below 2/2^{n} = {least_wilcoxon_p(n):.4g}"
             + (f", so it can never reach {LEVEL}." if least_wilcoxon_p(n) >= LEVEL else ".")
         )
     sentences.append(
-        "Seeds vary the weights, views, attacks and order of images, in pre-training and in the linear layer's, not "
-        "the images themselves: a small p speaks of other seeds, not of other data."
+        "Seeds vary the weights, views, attacks and order of images, in pre-training and in training the linear layer, "
+        "but not the images themselves: a small p says something about other seeds, not about other data."
     )
     return words.paragraphs(*sentences)
 

@@ -17,8 +17,8 @@ FIGURE = Comparison(
     heads=("stdev", "adev"),
     gaps=(Gap(("short:", "over ACL"), "amoc", "acl"), Gap(("long:", "over ACL"), "amoc_long", "acl_long")),
     caption=(
-        "Encoders have the linear layer of StdEv; under AdEv they are in the CSV. In the picture, hollow marks are of\n"
-        "short pre-training, and the numbers are points by which AMOC is above ACL.\n"
+        "The encoders have the linear layer of StdEv; the CSV also has them with that of AdEv. In the picture, hollow\n"
+        "marks stand for short pre-training, and the numbers are the points by which AMOC is above ACL.\n"
     ),
 )
 

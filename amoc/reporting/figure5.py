@@ -29,12 +29,13 @@ ATTACKS = {"linf_pgd20": "", "linf_pgd20_peers": "_peers"}  # attack of the suit
 SUITE = "radii"
 MASKED = 5.0  # percent: what may be left at the largest radius before the attack is to be doubted
 READING = f"""\
-Percent of the test images still right after PGD20 of growing radius. **Bold** and _underscored_ are the best and second
-best of a column. The columns are in eighths of the epsilon that the networks were trained with; 0 is without attack.
-The picture has steps of 0.1 epsilon; steps of 0.25 epsilon, the peers', have a table of their own. A curve that does
-not come down to about 0, which is taken for at most {MASKED:g} %, would say that the attack fails, not that the
-network is robust; such curves would be named here. 8/8 is the attack of Tables 5 and 6, PGD20 or PGD20p, from another
-random start, as an attack's starts are drawn by its name: they may differ by a point or two.
+Percentage of the test images that are still classified correctly under PGD20 of growing radius. **Bold** and
+_underscored_ mark the best and second best of each column. The columns are in eighths of the epsilon that the networks
+were trained with; 0 is without attack. The picture has steps of 0.1 epsilon; the peers' steps of 0.25 epsilon have
+tables of their own. A curve in the picture that does not come down to about 0 (here: to at most {MASKED:g} %) would
+show that the attack fails, not that the network is robust; any such curve is named below. 8/8 is the attack of Tables 5
+and 6, PGD20 or PGD20p, from another random start, because the starts depend on the attack's name: the numbers may
+differ by a point or two.
 """
 STARTS = "at the grey line: PGD20 of Tables 5 and 6, from another random start"
 
@@ -137,7 +138,7 @@ def _doubt(curves: Sequence[Curve]) -> str:
         points = curve.points("linf_pgd20")
         if points and (last := list(points.values())[-1]).exact > MASKED:
             high.append(f"{curve.key} ({last.exact:.1f} %)")
-    return f"\n**At the largest radius more than {MASKED:g} % are left: {', '.join(high)}.**\n" if high else ""
+    return f"\n**At the largest radius more than {MASKED:g} % are still correct: {', '.join(high)}.**\n" if high else ""
 
 
 def draw(subtitle: str, curves: Sequence[Curve], epsilon: float) -> Figure:

@@ -17,7 +17,7 @@ TABLE = sweep(
     ),
     Axis("bank_length", "K", "K, keys in a bank", logarithmic=True),
     "Accuracy over the length of the banks",
-    "K scales with the data of a profile, never below one and a half batches; rows of equal K have the same settings.",
+    "K is scaled with the data of a profile, to no less than 1.5 batches; rows with equal K have the same settings.",
 )
 
 build = TABLE.build

@@ -11,7 +11,7 @@ TABLE = sweep(
     tuple(Line.twice("amoc") if t == 5 else Line(f"amoc_lambda0{t}") for t in range(1, 10)),
     Axis("lambda", "lambda", r"$\lambda$"),
     "Accuracy over the weight of the clean term",
-    "The loss is lambda times the clean term plus 1 - lambda times the variant's (journal, eq. 3.3).",
+    "The loss is lambda times the clean term plus (1 - lambda) times the variant's term (journal, eq. 3.3).",
 )
 
 build = TABLE.build

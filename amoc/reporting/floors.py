@@ -31,9 +31,9 @@ def build(
     text = page(
         words.stands_in(params, profile, DATASET, networks=networks(profile)),
         f"# Floors of the profile: {verdicts.count(judged)}",
-        "What must hold on two seeds for the profile to mean anything."
+        "What must hold for each of two seeds if the profile is to mean anything."
         if judged
-        else "There are none: this profile stands in for nothing.",
+        else "There are none: this profile does not stand in for anything.",
         verdicts.markdown(judged, "Floor") if judged else "",
     )
     return Report(

@@ -106,7 +106,7 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answer
     there = f"Reports made in this profile: {len(made)} of {len(TITLES)}."
     counted = [f"- {made[name].title}" for name in judged]  # which says how many hold
     if "claims" not in judged:
-        unknown = f"No claim has been judged: `{_command('claims', profile)}` does that."
+        unknown = f"No claim has been judged yet: run `{_command('claims', profile)}`."
         return page(f"{there} {unknown}", "\n".join(counted)).strip()
     listed = [
         f"  - Claim {claim.key.removeprefix('claim')} {'holds' if answer else 'does not hold'}: {claim.statement}"
@@ -117,8 +117,8 @@ def _summary(profile: str, made: Mapping[str, Made], judged: Mapping[str, Answer
     if unknown:
         listed.append(f"  - Not measured: claim{'s' * (len(unknown) > 1)} {', '.join(unknown)}")
     read = (
-        "A claim holds if all of its parts do. [The page of claims](#claims) says which do, and by how much; what a "
-        "paper concedes may turn out better than it says."
+        "A claim holds if all of its parts do. [The page of claims](#claims) says which do, and by how much; a part in "
+        "which a paper concedes a weakness may turn out better than claimed."
     )
     return page(there, "\n".join((counted[0], *listed, *counted[1:])), read).strip()
 
@@ -173,7 +173,7 @@ def _markdown(report: Made, profile: str) -> str:
     body = re.sub(r"(!\[[^\]]*\]\()", rf"\1{folder}/", body)
     files = f"[page]({folder}/{report.name}.md), [numbers]({folder}/{report.name}.csv)"
     heading = f"{'#' * (_DEEPER + 1)} {report.title}"
-    return page(f'<a id="{report.name}"></a>', heading, report.first, f"By itself: {files}", body).strip()
+    return page(f'<a id="{report.name}"></a>', heading, report.first, f"On its own: {files}", body).strip()
 
 
 def _section(report: Made, profile: str, written: Path) -> Section:

@@ -25,7 +25,7 @@ from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import NOT_MEASURED, Cell, Column, Row, Table, metrics, to_csv, to_markdown
 
 DRAWN = (Panel("clean", "Clean"), Panel("linf_pgd20", "PGD20"), Panel("linf_autoattack", "AutoAttack"))
-PEERS = "the peers' step: "
+PEERS = "with the peers' step size: "
 PREPRINTS = "l2_pgd50_v1"  # with the preprint's step: in its own table only
 LAST, TWIN = "last", "early_stopped"
 
@@ -83,13 +83,14 @@ class Line:
 
 
 READING = """\
-Percent of the test images still right after the attack. In brackets are epochs and batch size (b); with a +, those of
-the pre-training and of what follows it. **Bold** and _underscored_ are the best and second best last epochs. An
-early-stopped twin is the epoch that was best on training images held out for that, under PGD (Standard: clean); it has
-fewer attacks and is not ranked. On those no network trains; the papers' train on all, and so does an encoder before it.
+Percentage of the test images that are still classified correctly under the attack. The brackets give epochs and batch
+size (b); with a +, those of pre-training and of the training after it. **Bold** and _underscored_ mark the best and
+second best at the last epoch. An early-stopped twin is the same network at its best epoch under PGD (Standard: on clean
+images), judged on training images held out for this; it faces fewer attacks and is not ranked. No whole network here is
+trained on the held-out images; the papers' networks are trained on all, as are our encoders and their linear layers.
 """
-SAME = "right on the same images as the row above: the best epoch on held-out images is the last one, or is like it"
-COMPARING = "Below each row is what the paper printed, and ours minus that.\n"
+SAME = "correct on the same images as the row above: the best epoch on held-out images is the last, or equivalent to it"
+COMPARING = "Below each row are the numbers that the paper printed, and ours minus those.\n"
 
 
 def find(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:

@@ -23,27 +23,28 @@ TABLE = Listing(
     protocols=NAME,
 )
 PROTOCOL = """\
-SLF is standard, ALF adversarial training of a linear layer on the frozen encoder; AFF is TRADES on the whole network.
-Every encoder has the same settings in each, and its last epoch counts.
+SLF is standard training of a linear layer on the frozen encoder, and ALF is adversarial training of one; AFF trains the
+whole network with TRADES. Within a protocol all encoders have the same settings, and the last epoch counts.
 """
-SETTINGS = "SLF has the settings of the papers' StdEv, ALF and AFF those of DynACL's code.\n"
-SHORTENED = "The protocols are shortened here: nothing above compares with what the peers published, which is below.\n"
+SETTINGS = "SLF has the settings of the papers' StdEv; ALF and AFF have those of DynACL's code.\n"
+SHORTENED = "The protocols are shortened here: nothing above is comparable with what the peers published (below).\n"
 REDUCED = """\
-- Scale: theirs is all of CIFAR-10 and a network of width 64, ours what the top of this page says. No row compares.
+- Scale: theirs is all of CIFAR-10 and a network of width 64; ours is given at the top of this page. No row is
+  comparable.
 """
 COMPARING = """\
-All are of a ResNet-18, trained with the labels of CIFAR-10 and tested on its 10000 test images: Linf 8/255, standard
-AutoAttack; a dash was not published. Nothing of this was measured here, and none of it is ranked against ours. What
-stands against a comparison, besides the notes of the rows:
+All numbers are for a ResNet-18, trained with the labels of CIFAR-10 and tested on its 10000 test images under attacks
+of Linf 8/255, AutoAttack in its standard version; a dash means not published. None of them was measured here, and none
+is ranked against ours. Besides the notes on the rows, this stands in the way of a comparison:
 
 """
 AGAINST = """\
-- Epochs: most of theirs have 1000 epochs of pre-training. Only our encoders with as many compare.
-- Settings: the leaderboard sets learning rate, batch size and epochs of each protocol for each method, and has no
-  held-out images to choose them on. Its SLF mostly has batches of 512 at a rate of 0.01, ours 128 at 0.1.
-- Norms: in DynACL's code AFF sends clean images through the clean norms; ours sends both through the branch that the
-  encoder is evaluated with.
-- Labels: pseudo-labels and teachers are more than the pre-training alone.
+- Epochs: most of theirs have 1000 epochs of pre-training. Only our encoders with as many are comparable.
+- Settings: the leaderboard sets learning rate, batch size and epochs per protocol and method, with no held-out images
+  to choose them on. Its SLF mostly has batches of 512 at a learning rate of 0.01; ours has 128 at 0.1.
+- Norms: in DynACL's code AFF sends clean images through the clean norms; ours sends clean and attacked images through
+  the branch that the encoder is evaluated with.
+- Labels: methods with pseudo-labels or a teacher use more than pre-training alone.
 """
 
 

@@ -33,13 +33,14 @@ STUDY = Study(
     call,
 )
 STEP = (
-    Column("loss", "Loss", "of given views, against float64: the mean relative error", digits=2, significant=True),
-    Column("gradient", "Gradient", "of the same loss: |g - exact| / |exact|", digits=2, significant=True),
+    Column("loss", "Loss", "mean relative error on given views, against float64", digits=2, significant=True),
+    Column("gradient", "Gradient", "error of that loss's gradient: |g - exact| / |exact|", digits=2, significant=True),
     Column(
         "drift",
         "Drift",
-        "of the weights after a few steps with attack and optimiser, from where plain float32 takes them, as a share "
-        "of the way: |w - w'| / |w' - start|. The attack takes the sign of a gradient, so the least rounding shows",
+        "distance of the weights, after a few steps with attack and optimiser, from where plain float32 takes them, as "
+        "a share of the way there: |w - w'| / |w' - start|. The attack takes the sign of a gradient, so even the "
+        "smallest rounding shows",
         digits=2,
         significant=True,
     ),
@@ -92,7 +93,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         *study.machines(profile, found, results),
         to_markdown(apart),
         "## One step, each way to compute it",
-        to_markdown(step) if numerics else "Not measured: `python -m stages.numerics` does it.\n",
+        to_markdown(step) if numerics else "Not measured yet: run `python -m stages.numerics`.\n",
         *((told(numerics),) if numerics else ()),
     )
     minus = {key if key == study.SPREAD else f"{key}_minus_float32": row for key, row in metrics(apart).items()}
@@ -100,7 +101,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     return Report(NAME, profile, text, to_csv(measured), numbers)
 
 
-SAME = "This profile computes in float32 anyway: both rows are the same.\n"
+SAME = "This profile computes in float32 anyway, so both rows are the same.\n"
 
 
 def find(profile: str, results: Path = records.RESULTS) -> Numerics | None:
@@ -128,8 +129,9 @@ def told(numerics: Numerics) -> str:
     """How it was measured."""
     batch = numerics.settings["batch_size"]
     return (
-        f"On a {numerics.device.upper()}, batches of {batch}: after {numerics.warm_up} steps in plain float32, "
-        f"{numerics.batches} batches of given views for loss and gradient, and {numerics.steps} steps for the drift.\n"
+        f"Measured on a {numerics.device.upper()} with batches of {batch}, after {numerics.warm_up} steps in plain "
+        f"float32: loss and gradient on {numerics.batches} batches of given views, the drift over {numerics.steps} "
+        "steps.\n"
     )
 
 

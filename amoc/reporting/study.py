@@ -20,8 +20,9 @@ from amoc.reporting.tables import Cell, Column, Row, Table
 
 DATASET = "cifar10"
 READING = """\
-Percent of the test images classified right, ± the standard deviation over the seeds where there are several. **Bold**
-and _underscored_ are the best and second best mean of the column, of AMOC's runs that ended well.
+Percentage of the test images that are classified correctly, ± the standard deviation over the seeds where there are
+several. **Bold** and _underscored_ mark the best and second best mean of each column, among AMOC's runs that ended
+well.
 """
 SEEDS = Column("seeds", "Seeds", digits=0)
 SPREAD = "spread"  # row of the differences that says how far the baseline's own seeds lie apart

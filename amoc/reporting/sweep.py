@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _HEIGHT, _LEFT, _GAP, _RIGHT = 2.34, 0.28, 0.44, 0.38  # before the panels, between them, after them
 _ABOVE, _BELOW = 0.58, 0.52  # titles and headings; scale, its title and the key
 SEEDS = """\
-In the picture, a dash is the default with another seed, one of those in the mean above. They are two of those that
-Figure 3 has: how far seeds go shows there, and beside the margins of the claims."""
+In the picture, a dash is the default with another seed, one of those in the mean above. Figure 3 has these two seeds
+and more: it shows how far seeds move the numbers, as does the page of claims beside each margin."""
 _ROOM = 0.15  # of the scale, for the name of a tick
 
 _ATTACKS = {"clean": "clean", "pgd20": "PGD20"}  # of a measure: what its line is called

@@ -43,19 +43,19 @@ CHOICES = (
         "aca_frozen",
         "bank_adv",
         "refilled in the journal (Algorithm 1); the preprint's ACA keeps its initial noise",
-        "both, as two methods; the command for AMOC is the refilled one",
+        "both, as two methods; the command for AMOC uses the refilled one",
     ),
     Choice("amoc_enqueue_before", "enqueue", "after the loss and the momentum update (Algorithm 1)", "before the loss"),
-    Choice("amoc_attack_key_noisy", "attack_key", "not said", "the second view with uniform noise"),
-    Choice("amoc_attack_mode_train", "attack_mode", "not said", "eval"),
-    Choice("amoc_zero_init", "zero_init_last", "not said", "false; timm's own default is true"),
+    Choice("amoc_attack_key_noisy", "attack_key", "not stated", "the second view with uniform noise"),
+    Choice("amoc_attack_mode_train", "attack_mode", "not stated", "eval"),
+    Choice("amoc_zero_init", "zero_init_last", "not stated", "false; timm's own default is true"),
     Choice(
         "amoc_no_blur",
         "views.blur",
-        "by reference alone: the journal's to SimCLR, the preprint's to MoCo v2",
-        "with probability 0.5, as MoCo v2",
+        "only by reference: the journal to SimCLR, the preprint to MoCo v2",
+        "with probability 0.5, as in MoCo v2",
     ),
-    Choice("amoc_float32", "engine.precision", "not said", "float32"),
+    Choice("amoc_float32", "engine.precision", "not stated", "float32"),
 )
 COLUMNS = (
     Column("papers", "The papers"),
@@ -251,11 +251,14 @@ def distance(official: Mapping[str, Judged | None] | None) -> str:
     told = ", ".join(f"{words.measure(name)} {one.difference:+.2f} (± {one.limit:.2f})" for name, one in known.items())
     beyond = [words.measure(measure) for measure, one in known.items() if one.verdict != "within"]
     verdict = (
-        f"beyond what seeds alone would do in {' and '.join(beyond)}"
+        f"this is more than seeds alone would do in {' and '.join(beyond)}"
         if beyond
-        else "in no measure beyond what seeds alone would do, which does not show that there is no difference"
+        else "in no measure is this more than seeds alone would do, which does not show that there is no difference"
     )
-    return words.paragraphs(f"The official code's choices all together, minus ours, in points: {told}; {verdict}.")
+    return words.paragraphs(
+        f"All choices of the official code together, minus ours, in points (± what seeds alone would do): {told}; "
+        f"{verdict}."
+    )
 
 
 def can_show(found: Mapping[str, Seeds], judged: Judgements) -> str:
@@ -272,16 +275,16 @@ def can_show(found: Mapping[str, Seeds], judged: Judgements) -> str:
             told.append(f"{words.measure(measure)} {between:.2f}, {left:.2f} and {limit:.2f}")
     beyond = sum(one.verdict != "within" for one in made)
     sentences = (
-        "Within: seeds alone would put two such means as far apart in at least one of twenty cases (Student's t, "
-        f"p >= {LEVEL}), so nothing is shown, which is not to say that there is nothing. Higher and lower: further "
-        "apart than that.",
-        "In points, the standard deviation between seeds; what is left of it after what a seed does to all rows alike, "
-        "because seed i has the same weights, order and views to begin with in each; and the least difference that "
-        f"this can show: {'; '.join(told)}. They are estimated from all rows together, as if they were the same in "
-        "each. Seeds do not vary the images.",
+        "Within: seeds alone would put two such means at least this far apart in at least one of twenty cases "
+        f"(Student's t, p >= {LEVEL}), so no effect is shown, which does not mean that there is none. Higher and "
+        "lower: further apart than that.",
+        "For each measure, in points: the standard deviation between seeds; what is left of it without the effect that "
+        "a seed has on all rows alike, since seed i starts with the same weights, order and views in each; and the "
+        f"smallest difference that can be shown: {'; '.join(told)}. These are estimated from all rows together, as if "
+        "they were the same in each. Seeds do not vary the images.",
         f"{len(made)} verdicts were made, and {beyond} of them {'is' if beyond == 1 else 'are'} higher or lower; "
-        f"{LEVEL * len(made):.1f} would be by seeds alone. All rows are compared with the same seeds of AMOC: were "
-        "those lucky ones, all differences would be too low together. The report figure3 has more seeds of AMOC.",
+        f"{LEVEL * len(made):.1f} would be expected from seeds alone. All rows are compared with the same seeds of "
+        "AMOC: if those were lucky, all differences are too low together. The report figure3 has more seeds of AMOC.",
     )
     return words.paragraphs(*sentences)
 

@@ -20,15 +20,15 @@ COLUMNS = (
     Column("norm", "Norm"),
     Column("epsilon", "Epsilon"),
     Column("iterations", "Iterations", digits=0),
-    Column("step", "Step", "a share of epsilon"),
+    Column("step", "Step", "as a fraction of epsilon"),
     Column("images", "Images"),
     Column("other", "Other settings"),
 )
 RECIPES = words.OBJECTIVES | words.RECIPES | {"finetune": "fine-tuning", "finetune_v1": "the preprint's fine-tuning"}
 START, NO_START = "uniform random start", "no random start"
 READING = """\
-A row called test is of the attack on test images whose column has that name in the tables of accuracies. Runs are
-called as in `params.yaml`, without those that only repeat one with another seed.
+A row called test describes the attack on test images that has the column of that name in the tables of accuracies.
+Runs have their names from `params.yaml`; those that only repeat another run with a different seed are left out.
 """
 NAMED = 8  # so many runs are named at most
 
@@ -63,8 +63,9 @@ class Configured:
 TABLE = Configured(
     "table2", "Table 2: attacks", "table5",
     caption="""\
-Attacks on test images are foolbox's, as the papers' are, and pyautoattack's. Two do for each image what foolbox decides
-for a whole batch: SLIDE projects only those that have left the ball, and C&W does not stop early.
+Attacks on test images are from foolbox, as in the papers, and from pyautoattack. Two of them decide per image what
+foolbox decides for a whole batch: SLIDE projects only the images that have left the ball, and C&W stops with each
+image as soon as it is broken within epsilon, and otherwise takes all its steps.
 """,
 )  # fmt: skip
 
@@ -128,7 +129,7 @@ def _runs(names: Sequence[str], alone: bool) -> str:
     roles = list(dict.fromkeys(re.sub(r"_seed\d+$", "", name) for name in names))
     if len(roles) <= NAMED:
         return ", ".join(roles)
-    return "all runs that attack" if alone else "all runs that attack, but for those of the other rows"
+    return "all runs that use an attack" if alone else "all runs that use an attack, except those of the other rows"
 
 
 def _recipes(names: Sequence[str]) -> str:
@@ -189,11 +190,11 @@ def _other(attack: dict[str, Any]) -> Cell:
     if kind == "deepfool":
         return Cell(f"overshoot {attack['overshoot']:g}")
     if kind == "carlini_wagner":
-        search = f"{attack['binary_search_steps']} binary search steps, first constant {attack['initial_const']:g}"
+        search = f"{attack['binary_search_steps']} binary search steps, initial constant {attack['initial_const']:g}"
         return Cell(f"learning rate {attack['lr']:g}", notes=(search,))
     if kind == "autoattack":
         precision = attack.get("search_precision", "float32")
-        searching = "" if precision == "float32" else f", searching in {precision}"
-        members = f"version standard (APGD-CE, APGD-T, FAB-T, Square){searching}"
+        searching = "" if precision == "float32" else f", search in {precision}"
+        members = f"standard version (APGD-CE, APGD-T, FAB-T, Square){searching}"
         return Cell(f"Square: {attack['square_queries']} queries", notes=(members,))
     return Cell(START if kind == "pgd" else NO_START)

@@ -20,7 +20,7 @@ TABLE = Listing(
         Line.twice("amoc"),
         Line("amoc_long"),
     ),
-    caption="The report figure3 has MoCo, ACL and AMOC over more seeds, and tests of their differences.\n",
+    caption="The report figure3 has MoCo, ACL and AMOC over more seeds and tests their differences.\n",
     clocked=True,
 )
 

@@ -19,23 +19,23 @@ DATASET = "cifar10"
 RUNS = ("acl_b256", "acl", "acl_long", "amoc_b64", "amoc")  # the journal's rows
 
 TIMES = (
-    Column("total_hours", "Hours", "of the whole pre-training; what a killed run had to do again is not counted"),
-    Column("seconds_per_epoch", "s/epoch", "training steps alone, without the looks at the features between epochs"),
-    Column("images_per_second", "Images/s", "through a training step: views, attack, loss and update", digits=1),
+    Column("total_hours", "Hours", "of the whole pre-training; what an interrupted run had to repeat is not counted"),
+    Column("seconds_per_epoch", "s/epoch", "training steps alone, without the checks of the features between epochs"),
+    Column("images_per_second", "Images/s", "during training steps: views, attack, loss and update", digits=1),
     Column(
         "fraction_of_peak",
         "Of peak",
-        "operations per second of the encoder, as a share of a matrix product's in the same precision as the run began",
+        "operations per second of the encoder, as a share of a matrix product's in this precision when the run began",
         digits=3,
     ),
 )
 MACHINE = (Column("device", "Device"), Column("precision", "Precision"), Column("versions", "Versions"))
 COLUMNS = (*TIMES, *MACHINE)
 COMPARED = ("total_hours", "seconds_per_epoch")  # which claims read
-THEIRS = "The journal's times are of one RTX 2080 Ti. Below each row is what it printed, and ours minus that.\n"
+THEIRS = "The journal's times are for one RTX 2080 Ti. Below each row are its printed numbers, and ours minus those.\n"
 DIFFERENT = (
-    "**Not all rows have the same precision, versions and machine, in the same state and to themselves: their times\n"
-    "do not compare the methods, and no claim is judged on them.**\n"
+    "**Not all rows were run with the same precision and versions, on the same machine in the same state, and with\n"
+    "nothing of ours beside them: their times do not compare the methods, and no claim is judged on them.**\n"
 )
 AS_FAST = 1.25  # at most so much faster was a matrix product as one run began than as another did
 

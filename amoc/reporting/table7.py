@@ -13,14 +13,14 @@ DATASET = "cifar10"
 ORDER = ("aca", "acc", "aaa", "aac", "caa", "cac", "cca", "ccc")  # the journal's six, the preprint's, MoCo
 
 COLUMNS = (
-    Column("query_perturbed", "Query", "is the query perturbed; if so, it goes through the adversarial norm branch"),
-    Column("key_perturbed", "Key", "is the key perturbed; if so, it goes through the adversarial norm branch"),
-    Column("bank", "Bank", "which memory bank gives the negatives of the second term"),
-    Column("filled", "Adversarial bank filled with", "f_k is the key encoder, c and c' make the query and key view"),
+    Column("query_perturbed", "Query", "whether it is perturbed; if so, it goes through the adversarial norm branch"),
+    Column("key_perturbed", "Key", "whether it is perturbed; if so, it goes through the adversarial norm branch"),
+    Column("bank", "Bank", "which memory bank supplies the negatives of the second term"),
+    Column("filled", "Adversarial bank filled with", "f_k is the key encoder; c and c' make the query and key views"),
     Column("evaluated", "Evaluated with", "norm branch of the frozen encoder"),
 )
 FROZEN = "preprint: the bank stays as it was initialised"
-CRAFTED = "delta is made as for ACA, only to fill the bank: the loss sees clean inputs"
+CRAFTED = "delta is computed as for ACA, but only to fill the bank: the loss sees clean inputs"
 
 
 def build(params: Params, profile: str) -> Report:
@@ -35,7 +35,7 @@ def build(params: Params, profile: str) -> Report:
     table = Table("Variant", COLUMNS, tuple(rows))
     loss = (
         "Loss: lambda NCE(q(c), k(c'), clean bank) + (1 - lambda) NCE(query, key, bank), "
-        "the second term as the variant's letters say."
+        "where the variant's letters define the second term."
     )
     text = page(words.stands_in(params, profile, DATASET, networks=()), "# Table 7: variants", loss, to_markdown(table))
     return Report(NAME, profile, text, to_csv(table), metrics(table))

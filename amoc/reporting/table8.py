@@ -33,8 +33,8 @@ TABLE = Listing(
         Line("aca_frozen"),
     ),
     caption=(
-        "The letters say whether the query and the key are perturbed (a) or clean (c), and which bank gives the\n"
-        "negatives: the report table7. ACA is AMOC, CCC is MoCo; with the frozen bank ACA is the preprint's.\n"
+        "The letters say whether the query and the key are perturbed (A) or clean (C), and which bank supplies the\n"
+        "negatives: see the report table7. ACA is AMOC and CCC is MoCo; the preprint's ACA has the frozen bank.\n"
     ),
     call=letters,
     clocked=True,

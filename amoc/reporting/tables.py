@@ -188,9 +188,9 @@ def _fewer(table: Table) -> list[str]:
     counts = {cell.n for column in table.columns for cell in table.cells(column) if cell.n is not None}
     few = sorted(counts - {table.images}) if len(counts) > 1 else []
     return [
-        f"- n={n}: the first {n} test images; compare downwards only. Near 50 % the 95 % interval is "
+        f"- n={n}: only the first {n} test images; compare within columns. Near 50 % the 95 % interval is "
         f"±{_half_width(n):.0f} points"
-        + (f", of all {table.images} images ±{_half_width(table.images):.0f}" if table.images else "")
+        + (f", ±{_half_width(table.images):.0f} for all {table.images}" if table.images else "")
         for n in few
     ]
 

@@ -21,14 +21,15 @@ RUN = "amoc"  # of either data set
 PAIRS = tuple((on, other) for on in DATASETS for other in DATASETS if other != on)  # evaluated on; transferred from
 ENCODER = Column("encoder", "Encoder")
 READING = """\
-Percent of the test images classified right: the linear layer is trained and tested on the data set that the row names
-first, on the frozen encoder that was pre-trained on images of the one that it names next. Compare within a data set
-only, for the other has other classes. Each row is of one run: a small difference may be one between seeds, of which
-the report figure3 has more for CIFAR-10's own. In brackets are epochs and batch size (b) of the pre-training.
+Percentage of the test images that are classified correctly. The linear layer is trained and tested on the data set that
+the row names first, on a frozen encoder that was pre-trained on images of the data set that it names next. Compare
+within one evaluated data set only, since the other has different classes. Each row is one run: a small difference may
+be due to seeds, of which the report figure3 has more for CIFAR-10's own encoder. The brackets give the epochs and batch
+size (b) of pre-training.
 """
 DIGITS = """\
-Here both data sets are the same digits, upright, or every second one turned and of a class of its own: the task is
-another, the images hardly are.
+Here both data sets are the same digits: all upright in one; in the other every second digit is turned and counts as a
+different class. The task differs, but the images hardly do.
 """
 
 

@@ -19,8 +19,8 @@ FIGURE = Comparison(
         Gap(("over", "TRADES"), "aca_frozen_finetuned", "trades"),
     ),
     caption=(
-        "AMOC is the preprint's: its bank is frozen, its pre-training long, and it is fine-tuned by PGD-AT.\n"
-        "In the picture, the numbers are points by which it is above the others.\n"
+        "AMOC is the preprint's: its bank is frozen, its pre-training is long, and it is fine-tuned by PGD-AT.\n"
+        "In the picture, the numbers are the points by which it is above the others.\n"
     ),
 )
 

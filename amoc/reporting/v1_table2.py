@@ -16,8 +16,8 @@ TABLE = Configured(
     ),
     probes=("stdev", "robev"),
     caption=(
-        "The preprint says of an attack of 20 steps that it generates its perturbations, not whether in training too;\n"
-        "there it is the journal's here.\n"
+        "The preprint says that an attack of 20 steps generates its perturbations, but not whether in training too.\n"
+        "Training here uses the journal's attack.\n"
     ),
 )
 

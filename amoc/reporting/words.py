@@ -58,12 +58,12 @@ def attack(settings: Mapping[str, Any]) -> str:
     elif kind == "carlini_wagner":
         how = (
             f"{settings['binary_search_steps']} x {settings['steps']} steps, learning rate {settings['lr']:g}, "
-            f"first constant {settings['initial_const']:g}"
+            f"initial constant {settings['initial_const']:g}"
         )
     elif kind == "autoattack":
-        how = f"version standard, {settings['square_queries']} queries of Square"
+        how = f"standard version, {settings['square_queries']} Square queries"
         if settings.get("search_precision", "float32") != "float32":
-            how += f", searching in {settings['search_precision']}"
+            how += f", search in {settings['search_precision']}"
     else:
         raise ValueError(f"there are no words for attacks of the kind {kind}")
     subset = f", the first {settings['images']} test images" if settings.get("images") else ""
@@ -141,10 +141,10 @@ def stands_in(params: Params, profile: str, *datasets: str, networks: Collection
     ]
     if trained:
         settings["training epochs"] = (_epochs(params, profile, trained), _epochs(params, "paper", trained))
-    changes = [f"{what} {ours} for {papers}" for what, (ours, papers) in settings.items() if ours != papers]
+    changes = [f"{what} {ours} instead of {papers}" for what, (ours, papers) in settings.items() if ours != papers]
     told = (
         f"**{profile}**: {shown}. {EVIDENCE[params.data(profile).source]} Changed: {', '.join(changes)}, and more: "
-        f"`profiles.{profile}` of params.yaml."
+        f"see `profiles.{profile}` in params.yaml."
     )
     return fill(told, _WIDTH, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False)
 
@@ -160,10 +160,10 @@ def sizes(params: Params, profile: str) -> tuple[str, ...]:
     scale, papers = params.scale(profile), params.scale("paper")
     if scale == papers:
         return ()
-    batches = ", ".join(f"{size} are {round(size * scale.batch_size)}" for size in BATCHES)
+    batches = ", ".join(f"{size} becomes {round(size * scale.batch_size)}" for size in BATCHES)
     told = (
-        f"Claims call batches and epochs as the papers do: of batches {batches} here, of epochs {papers.short} are "
-        f"{scale.short} and {papers.long} are {scale.long}."
+        f"Claims name batch sizes and epochs as the papers do. Here the papers' batch size {batches}; their "
+        f"{papers.short} epochs become {scale.short}, and {papers.long} become {scale.long}."
     )
     return (paragraphs(told),)
 

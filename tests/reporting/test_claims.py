@@ -46,9 +46,9 @@ def test_parts_are_listed_once_one_is_measured(params, reports):
 
 def test_sizes_are_told_where_they_are_not_the_papers(params, reports):
     told = " ".join(claims.build(params, "small", reports({})).markdown.split())
-    assert "of batches 64 are 16, 128 are 32, 256 are 64, 512 are 128 here" in told
-    assert "of epochs 200 are 20 and 1000 are 40." in told
-    assert "call batches and epochs" not in claims.build(params, "paper", reports({})).markdown
+    assert "batch size 64 becomes 16, 128 becomes 32, 256 becomes 64, 512 becomes 128; their " in told
+    assert "their 200 epochs become 20, and 1000 become 40." in told
+    assert "name batch sizes and epochs" not in claims.build(params, "paper", reports({})).markdown
 
 
 def test_every_part_is_in_the_csv(params, reports):

@@ -123,7 +123,7 @@ def test_networks_are_compared_by_their_own_head(counted, keep, params, made):
     assert "its encoder" not in report.markdown
     keep(made.probed("aca_frozen", (50,) * 4) | {"status": "collapsed"})
     told = v1_figure2.build(params, "demo")
-    assert "Of AMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT): its encoder collapsed: the " in told.markdown
+    assert "\nAMOC-ACA frozen bank fine-tuned (60 + 12 ep PGD-AT): its encoder collapsed: after " in told.markdown
     assert [told.metrics[row].get("doubtful") for row in ("trades", "aca_frozen_finetuned")] == [None, 1]
     assert (
         "| 16. AMOC is above adversarial training and TRADES on corruptions (preprint, Figure 2) | does not hold"

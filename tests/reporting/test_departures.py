@@ -14,18 +14,18 @@ from amoc.reporting.departures import departures
 from tests import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
-SAID = "not as its method is in `params.yaml`: "
+SAID = "unlike its method in `params.yaml`: "
 PAGES = {  # report -> results that it reads of AMOC's encoder, and how it says it
     "table3": ("cifar10/evaluate/amoc_long", "] {}"),
     "table5": ("cifar10/attack/amoc", "] {}"),
-    "table6": ("cifar100/attack/amoc_finetuned", "] its encoder: {}"),
-    "v1_table5": ("cifar10/attack/acc_finetuned_v1", "] its encoder: {}"),
+    "table6": ("cifar100/attack/amoc_finetuned", "] its encoder is {}"),
+    "v1_table5": ("cifar10/attack/acc_finetuned_v1", "] its encoder is {}"),
     "figure2": ("cifar10/embed/amoc", "] {}"),
-    "figure4": ("cifar10/corrupt/amoc", "Of AMOC (20 ep, b64): {}"),
-    "figure5": ("cifar100/radii/amoc_finetuned", "] its encoder: {}"),
+    "figure4": ("cifar10/corrupt/amoc", " AMOC (20 ep, b64): {}"),
+    "figure5": ("cifar100/radii/amoc_finetuned", "] its encoder is {}"),
     "v1_figure2": (
         "cifar10/corrupt/aca_frozen_long_finetuned_v1",
-        "Of AMOC-ACA frozen bank fine-tuned (40 + 20 ep PGD-AT): its encoder: {}",
+        " AMOC-ACA frozen bank fine-tuned (40 + 20 ep PGD-AT): its encoder is {}",
     ),
     "transfer": ("cifar100/evaluate/amoc.from_cifar10", "] {}"),
 }

@@ -71,7 +71,7 @@ def test_what_a_run_has_otherwise_than_its_method_is_said(params, everything, ma
     results, attack = everything(), {"steps": 10, "relative_step": 0.25, "random_start": True}
     own = {"variant": "ccc", "branch": "clean", "lambda": 0.7, "epochs": 9, "batch_size": 8, "attack": attack}
     save(made.probed("moco", FIGURES["moco"], seed=1, **own))
-    told = "- [2] not as its method is in `params.yaml`: {}attack.steps 10 instead of 5\n"
+    told = "- [2] unlike its method in `params.yaml`: {}attack.steps 10 instead of 5\n"
     for about, expected in (("", "lambda 0.7 instead of 0.5, "), ("lambda", "")):
         page = replace(LISTING, about=about).build(params, "demo", results).markdown
         assert body(page)[1][0] == "MoCo (9 ep, b8) [1] [2]" and told.format(expected) in page
@@ -107,7 +107,7 @@ def test_a_mean_of_which_a_seed_lacks_a_number_is_none(params, everything, made)
     report = LISTING.build(params, "demo", everything(amoc_seed2={"measurements": lost, "status": "nan"}))
     row = body(report.markdown)[-1]
     assert row == ["- mean of 3 seeds [2]", "95.00 ± 2.00", "73.00 ± 2.00", "n/m", "n/m"]
-    assert "- [2] seed 2: nan: its loss, or its logits, ceased to be finite\n" in report.markdown
+    assert "- [2] seed 2: nan: its loss, features or logits were no longer finite\n" in report.markdown
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_missing_result_is_refused(params, everything):
     ("note", "told"),
     [
         ("stdev: a doubt", "stdev: a doubt"),
-        ("", "collapsed: the features of its pre-training, or its projections, ended"),
+        ("", "collapsed: after pre-training its features were almost a point or a line, "),
     ],
 )
 def test_a_collapsed_encoder_shows_its_numbers_and_is_not_ranked(params, everything, note, told):
@@ -171,12 +171,12 @@ def test_a_mean_with_a_seed_at_chance_names_the_seed(params, everything, made):
     report = LISTING.build(params, "demo", everything(amoc_seed3=made.probed("amoc_seed3", (97, 73, 12, 9), seed=3)))
     mean = body(report.markdown)[-1]
     assert [("[2]" in cell) for cell in mean] == [False, False, False, True, True]
-    assert "- [2] of seed 3: at chance on clean images" in report.markdown
+    assert "- [2] for seed 3: at chance on clean images" in report.markdown
 
 
 def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everything):
-    *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percent of the test images")
-    assert "In brackets are epochs and batch size (b) of the pre-training." in " ".join(below.split())
+    *_, below = LISTING.build(params, "demo", everything()).markdown.partition("Percentage of the test images")
+    assert "The brackets give the epochs and batch size (b) of pre-training." in " ".join(below.split())
     assert re.search(r"\d ep\b", below) is None
 
 

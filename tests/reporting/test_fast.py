@@ -60,10 +60,12 @@ def test_costs_are_those_of_the_settings(study_params, everything):
 def test_what_wins_is_the_cheapest_that_loses_at_most_a_point_of_both(study_params, everything):
     """PGD-2 loses 1 and 1 at 13 passes; half of the batch loses 3.5 and 2.5, one step more, at less."""
     text = told(study_params, everything())
-    assert "is **AMOC, 2 steps of 0.75 ε**, at 68 % of AMOC's passes: StdEv PGD20 -1.00 (AMOC's seeds: 2.00 " in text
-    assert "AdEv PGD20 -1.00 (AMOC's seeds: 2.00 apart)" in text
+    assert "is **AMOC, 2 steps of 0.75 ε**, at 68 % of AMOC's passes: StdEv PGD20 -1.00 (AMOC's own " in text
+    assert " StdEv PGD20 -1.00 (AMOC's own seeds: 2.00 apart)" in text
+    assert "AdEv PGD20 -1.00 (AMOC's own seeds: 2.00 apart)" in text
     assert "made on the test images shown here" in text
-    assert "Without two seeds that ended well: AMOC, 1 step of 1.25 ε, warm start, AMOC, free, 4 updates." in text
+    lacking = "AMOC, 1 step of 1.25 ε, warm start, AMOC, free, 4 updates."
+    assert f"Not judged, without two seeds that ended well: {lacking}" in text
 
 
 @pytest.mark.parametrize("numbers", [(41, 18, 38, 30), (41, 30, 38, 18)])
@@ -72,7 +74,7 @@ def test_a_loss_in_either_measure_loses(study_params, everything, made, save, nu
     for seed, run in enumerate(("amoc_pgd2", "amoc_pgd2_seed2"), start=1):
         save(made.probed(run, numbers, seed=seed, way="amoc_pgd2") | {"profile": "small"})
     text = told(study_params, results)
-    assert "No way that was measured loses at most 1 point of StdEv and of AdEv PGD20" in text
+    assert "None of the measured attacks loses at most 1 point of StdEv PGD20 and of AdEv PGD20" in text
 
 
 def test_the_run_that_is_recommended_is_held_against_what_wins(study_params, everything):
@@ -80,7 +82,7 @@ def test_the_run_that_is_recommended_is_held_against_what_wins(study_params, eve
     runs["amoc_fast"] = dict(runs["amoc_pgd2"])
     assert "`amoc_fast` of `params.yaml` is AMOC, 2 steps of 0.75 ε: the same." in told(study_params, results)
     runs["amoc_fast"] = dict(runs["amoc_fgsm"])
-    assert "is AMOC, 1 step of 1.25 ε: something else:" in told(study_params, results)
+    assert "is AMOC, 1 step of 1.25 ε: not the same:" in told(study_params, results)
     del runs["amoc_fast"]
     assert "`params.yaml` has no run amoc_fast yet." in told(study_params, results)
 

@@ -61,8 +61,8 @@ def test_rows_are_encoders_and_the_claim_is_judged_on_them(params, everything):
     assert "| ACL (20 ep, b64) | 60 | 0.1000 |" in text and "| AMOC (40 ep, b64) | _66_ | -0.0500 |" in text
     assert "| - kNN accuracy, short | holds | +5.00 |" in text
     assert "| - silhouette, long | does not hold | -0.200 | silhouette |" in text
-    assert "their 7 nearest training images" in text
-    assert "Both numbers are of all 20 test images in the space of the features, the neighbours among 90" in text
+    assert "the 7 nearest training images" in text
+    assert "are computed in feature space on all 20 test images, with neighbours among 90 training images" in text
     assert "(12 of the 20, drawn with seed 1, the same in each panel)" in text and "perplexity 5," in text
 
 
@@ -165,7 +165,7 @@ def test_the_large_dot_is_an_image_of_its_class_with_the_name_beside_it(params, 
         assert one.get_color() == images.get_color()
         assert np.abs(images.get_xydata() - place).sum(axis=1).min() < 1e-6
         assert text.get_position()[0] > place[0] and text.get_position()[1] == place[1]
-    assert "a quarter of its class in the least circle around it" in told(report)
+    assert "the image around which the smallest circle holds a quarter of its class" in told(report)
 
 
 def test_names_do_not_cover_each_other_and_stay_inside():

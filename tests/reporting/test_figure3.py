@@ -125,7 +125,7 @@ def test_without_acl_its_pairs_are_not_measured_and_the_rest_is_corrected_for_it
     four = {m: stats.ttest_rel(column("amoc", m), column("moco", m)).pvalue for m in MEASURES}
     for measure, adjusted in slow_holm(four).items():
         assert report.metrics["amoc_moco"][f"holm_{measure}"] == pytest.approx(adjusted, rel=1e-3)
-    assert "the first of 4 tests" in " ".join(report.markdown.split())
+    assert "the smallest of 4 p-values" in " ".join(report.markdown.split())
     page, _ = report.draw().axes
     assert [text.get_text() for text in page.texts].count("not measured") == 8
 
@@ -161,8 +161,8 @@ def test_the_page_says_what_so_many_pairs_can_show(params, everything):
     report = figure3.build(params, "demo", everything())
     words = " ".join(report.markdown.split())
     # t(0.975; 4) / sqrt(5) = 2.776 / 2.236, and t(1 - 0.05 / 24; 4) / sqrt(5) = 5.891 / 2.236 or so
-    assert "With 5 pairs a t-test gives p < 0.05 from |d| = 1.242 on" in words
-    assert "the first of 12 tests passes Holm's p < 0.00417 from |d| = 2.632 on" in words
+    assert "With 5 pairs a t-test gives p < 0.05 only if |d| exceeds 1.242," in words
+    assert "the smallest of 12 p-values meets Holm's p < 0.00417 only if |d| exceeds 2.632:" in words
     assert "2/2^5 = 0.0625, so it can never reach 0.05." in words
     assert "| - mean of 5 seeds" in report.markdown and report.metrics["acl_mean"]["adev_clean"] == 86.4
     assert max(map(len, report.markdown.splitlines())) <= 150
@@ -175,7 +175,7 @@ def test_a_number_near_a_bound_shows_its_side():
     names = {"amoc": "AMOC", "moco": "MoCo"}
     row = to_markdown(Table("Pair", figure3.COLUMNS, (figure3._row(near, names),))).splitlines()[2]
     assert "| 1.239 | 2.77 | 0.0504 |" in row
-    assert "gives p < 0.05 from |d| = 1.242 on" in " ".join(figure3.can_show([near]).split())
+    assert "gives p < 0.05 only if |d| exceeds 1.242," in " ".join(figure3.can_show([near]).split())
 
 
 def test_the_journals_claim_is_judged_on_the_uncorrected_p(params, everything):

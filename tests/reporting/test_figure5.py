@@ -96,7 +96,7 @@ def test_each_panel_draws_its_data_set(settings, measured):
 def test_a_curve_that_does_not_come_down_is_doubted(settings, measured):
     assert "At the largest radius" not in figure5.build(settings, "demo", measured()).markdown
     markdown = figure5.build(settings, "demo", measured(left=6)).markdown
-    assert "**At the largest radius more than 5 % are left: pgd_at (6.0 %), alp (6.0 %)," in markdown
+    assert "**At the largest radius more than 5 % are still correct: pgd_at (6.0 %), alp (6.0 %)," in markdown
 
 
 def test_a_run_that_went_wrong_is_not_ranked_and_says_why(settings, measured):

@@ -157,7 +157,7 @@ def test_claims_and_floors_come_first_where_they_were_judged(params, reports, pa
     assert report.metrics["floors"] == {"hold": 1, "do_not_hold": 0, "not_measured": grounds - 1}
     assert summary.strip() in report.shown and "Table 5" not in report.shown
     if page == "floors":
-        assert "No claim has been judged: `dvc repro reports/claims` does that." in summary
+        assert "No claim has been judged yet: run `dvc repro reports/claims`." in summary
         assert "claims" not in report.metrics
         return
     unknown = len(CLAIMS) - 3

@@ -52,7 +52,7 @@ def table(markdown: str, corner: str) -> list[list[str]]:
 
 def test_a_training_of_the_whole_network_that_failed_says_so(params, measured):
     """Where it ends below half of what a linear layer gets from the same features; a weak encoder is no failure."""
-    failed = "that training of the whole network failed"
+    failed = "this training of the whole network failed"
     for aff, slf, expected in ((44, 90, True), (46, 90, False), (20, 30, False)):
         numbers = NUMBERS | {"aff": (aff, 1, "0000"), "slf": (slf, 1, "0000"), "alf": (slf - 5, 1, "0000")}
         measured("moco", NUMBERS)
@@ -67,7 +67,7 @@ def test_where_nothing_but_whole_networks_is_trained_none_is_called_failed(param
     params.raw["protocols"]["peers"] = ["aff"]
     measured("moco", {"aff": (1, 1, "0000")})
     report = peers.build(params, "demo", measured("amoc", {"aff": (1, 1, "0000")}))
-    assert "that training of the whole network failed" not in report.markdown
+    assert "this training of the whole network failed" not in report.markdown
 
 
 def test_a_row_has_each_protocol_under_each_attack(params, measured):
@@ -122,13 +122,14 @@ def test_a_reduced_profile_says_that_nothing_compares_with_what_the_peers_publis
     measured("moco", NUMBERS, profile=profile)
     text = peers.build(params, profile, measured("amoc", NUMBERS, profile=profile)).markdown
     ours, theirs = text.split("## What the peers published")
-    assert "nothing above compares with what the peers published" in ours
-    assert "- Scale: theirs is all of CIFAR-10 and a network of width 64" in theirs and "No row compares." in theirs
+    assert "nothing above is comparable with what the peers published" in ours
+    assert "- Scale: theirs is all of CIFAR-10 and a network of width 64" in theirs
+    assert "No row is\n  comparable." in theirs
     assert not any(f" {number:.2f} |" in ours for row in published.numbers(peers.PUBLISHED).values()
                    for number in row.values() if number % 1)  # fmt: skip
     complete = peers.build(params, "paper", measured("amoc", NUMBERS, profile="paper")).markdown
     assert table(text, "Published") == table(complete, "Published")
-    assert "No row compares." not in complete and "nothing above compares" not in complete
+    assert "No row is" not in complete and "nothing above is comparable" not in complete
 
 
 def test_the_paper_profile_shows_every_number_its_source_and_what_stands_against_it(params, tmp_path):

@@ -67,13 +67,14 @@ def test_a_step_has_a_row_for_each_way(params, everything):
         ["bfloat16", "5e-05", "0.12", "0.057"],
     ]
     assert report.metrics["step_float32_compiled"] == {"loss": 2e-7, "gradient": 0.0003, "drift": 0.04}
-    assert "On a CPU, batches of 64: after 100 steps in plain float32, 4 batches" in report.markdown
+    how = "Measured on a CPU with batches of 64, after 100 steps in plain float32: loss and gradient on 4 batches"
+    assert how in report.markdown
 
 
 def test_without_the_step_it_says_so_except_in_the_demo(params, everything):
     results = everything()
     (results / "small" / "cifar10" / "numerics" / "amoc.json").unlink()
-    assert "Not measured: `python -m stages.numerics`" in precision.build(params, "small", results).markdown
+    assert "Not measured yet: run `python -m stages.numerics`" in precision.build(params, "small", results).markdown
     results = everything("demo")
     assert "computes in float32 anyway" in precision.build(params, "demo", results).markdown
     (results / "demo" / "cifar10" / "numerics" / "amoc.json").unlink()

@@ -55,8 +55,8 @@ def test_machines_are_told_where_they_are_not_the_same(params, everything, timed
     timed("small", "free", device="a third")  # which has no results
     (told,) = study.machines("small", found, results)
     assert told.replace("\n", " ").startswith(
-        "Not all were pre-trained on the same kind of machine: "
-        "`amoc`, `amoc_seed2`, `amoc_seed3`, `half_seed2` on a CPU; `half` on a GPU. Each rounds"
+        "Not all encoders were pre-trained on the same kind of machine: "
+        "`amoc`, `amoc_seed2`, `amoc_seed3`, `half_seed2` on a CPU; `half` on a GPU. Each kind rounds"
     )
 
 

@@ -73,7 +73,7 @@ def test_the_lines_go_through_the_numbers_of_the_table(settings, swept, table):
 def test_neighbours_of_unlike_machines_are_named(settings, swept):
     assert "kind of machine" not in figure6.build(settings, "demo", swept(figure6.TABLE)).markdown
     page = figure6.build(settings, "demo", swept(figure6.TABLE, amoc="a GPU")).markdown.replace("\n", " ")
-    assert "`amoc_seed2`, `amoc_k65536` on a CPU; `amoc` on a GPU. Each rounds" in page
+    assert "`amoc_seed2`, `amoc_k65536` on a CPU; `amoc` on a GPU. Each kind rounds" in page
 
 
 def test_what_was_not_measured_is_left_out_of_the_lines(settings, swept):

@@ -100,13 +100,15 @@ def test_verdicts_are_words(study_params, everything):
     assert verdicts["attack_mode: train"] == ["higher", "lower", "higher", "lower"]
     assert verdicts["bank_adv: frozen"] == 4 * ["within"]
     assert verdicts["zero_init_last: true"] == 4 * ["n/m"]
-    assert "24 verdicts were made, and 4 of them are higher or lower; 1.2 would be by seeds alone" in told(report)
+    words = "24 verdicts were made, and 4 of them are higher or lower; 1.2 would be expected from seeds alone."
+    assert words in told(report)
 
 
 def test_the_answer_comes_first(study_params, everything):
     text = told(switches.build(study_params, "small", everything()))
-    assert "minus ours, in points: StdEv clean +0.00 (±" in text
-    assert "in no measure beyond what seeds alone would do, which does not show that there is no difference." in text
+    assert "minus ours, in points (± what seeds alone would do): StdEv clean +0.00 (±" in text
+    answer = "in no measure is this more than seeds alone would do, which does not show that there is no difference."
+    assert answer in text
     far = {f"amoc_official{end}": {"measurements": {}, "status": "nan"} for end in ("", "_seed2")}
     text = told(switches.build(study_params, "small", everything(**far)))
     assert "How far this is from the official code is not measured" in text
@@ -116,7 +118,8 @@ def test_a_difference_of_the_official_code_is_told(study_params, everything, mad
     results = everything()
     for seed, run in enumerate(("amoc_official", "amoc_official_seed2"), start=1):
         save(made.probed(run, (34, 40, 30, 23), seed=seed, way="amoc_official") | {"profile": "small"})
-    assert "; beyond what seeds alone would do in StdEv PGD20." in told(switches.build(study_params, "small", results))
+    text = told(switches.build(study_params, "small", results))
+    assert "; this is more than seeds alone would do in StdEv PGD20." in text
 
 
 @pytest.mark.parametrize("badly", [{"status": "nan", "measurements": {}}, {"status": "collapsed"}])

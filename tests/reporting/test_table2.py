@@ -56,7 +56,7 @@ def test_attacks_are_called_as_the_columns_of_the_tables_of_accuracies(params):
 
 def test_a_search_in_another_precision_is_told(params):
     params.raw["profiles"]["paper"]["attacks"] = {"linf_autoattack": {"search_precision": "bfloat16"}}
-    assert "Square), searching in bfloat16\n" in table2.build(params, "paper").markdown
+    assert "Square), search in bfloat16\n" in table2.build(params, "paper").markdown
 
 
 def test_markdown_to_the_letter(params):
@@ -84,16 +84,17 @@ def test_markdown_to_the_letter(params):
 | test: SLIDE              | SLIDE      | L1   |       4 |         50 | 0.05 | all          | no random start          |
 | test: C&W                | C&W        | L2   |     0.8 |        100 |    - | first 100    | learning rate 0.05 [4]   |
 
-- Step: a share of epsilon
+- Step: as a fraction of epsilon
 - [1] amoc
 - [2] TRADES, fine-tuning, AdEv
-- [3] version standard (APGD-CE, APGD-T, FAB-T, Square)
-- [4] 5 binary search steps, first constant 0.1
+- [3] standard version (APGD-CE, APGD-T, FAB-T, Square)
+- [4] 5 binary search steps, initial constant 0.1
 
-A row called test is of the attack on test images whose column has that name in the tables of accuracies. Runs are
-called as in `params.yaml`, without those that only repeat one with another seed.
-Attacks on test images are foolbox's, as the papers' are, and pyautoattack's. Two do for each image what foolbox decides
-for a whole batch: SLIDE projects only those that have left the ball, and C&W does not stop early.
+A row called test describes the attack on test images that has the column of that name in the tables of accuracies.
+Runs have their names from `params.yaml`; those that only repeat another run with a different seed are left out.
+Attacks on test images are from foolbox, as in the papers, and from pyautoattack. Two of them decide per image what
+foolbox decides for a whole batch: SLIDE projects only the images that have left the ball, and C&W stops with each
+image as soon as it is broken within epsilon, and otherwise takes all its steps.
 """
 
 
@@ -116,7 +117,7 @@ def test_training_attacks_that_differ_get_a_row_each(params):
 def test_who_trains_alike_is_a_rule_where_it_would_be_a_long_list():
     """Of the project's own runs, most attack as AMOC does; other seeds are not told apart."""
     text = table2.build(shipped.params(), "demo").markdown
-    assert "- [1] all runs that attack, but for those of the other rows\n" in text
+    assert "- [1] all runs that use an attack, except those of the other rows\n" in text
     assert "- [2] amoc_fast, amoc_free\n" in text
     ways = "amoc_warm\n", "amoc_half\n"
     assert all(way in text for way in ways)
@@ -129,4 +130,4 @@ def test_who_trains_alike_is_a_rule_where_it_would_be_a_long_list():
 
 def test_where_all_attack_alike_no_other_rows_are_named(params):
     params.raw["runs"]["cifar10"] |= {f"amoc_k{n}": {"method": "amoc", "bank_length": 1024 * n} for n in range(1, 11)}
-    assert "- [1] all runs that attack\n" in table2.build(params, "paper").markdown
+    assert "- [1] all runs that use an attack\n" in table2.build(params, "paper").markdown

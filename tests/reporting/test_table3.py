@@ -36,7 +36,7 @@ def test_every_number_reaches_its_cell(made, save, timed, tmp_path):
         timed("demo", run, device="another CPU" if run == "acl_long" else "a CPU")
         expected[run] = dict(zip(MEASURES, map(float, numbers), strict=True))
     report = table3.build(params, "demo", tmp_path / "results")
-    assert "`acl_long` on another CPU. Each rounds in its own way" in " ".join(report.markdown.split())
+    assert "`acl_long` on another CPU. Each kind rounds in its own way" in " ".join(report.markdown.split())
     chance = {key for key, row in report.metrics.items() if row.pop("doubtful", 0)}
     assert chance == {"acl_b64", "moco_long"}  # of which 10 or so of 100 images are right
     shown = {key: row for key, row in report.metrics.items() if not key.endswith("_mean")}

@@ -79,7 +79,7 @@ def test_the_demo_table_to_the_letter(params, everything):
 | - early-stopped twin                           |     n/m |    n/m |    n/m |      n/m |    n/m |    n/m |   n/m |    n/m | n/m |   n/m |"""
     )
     assert "- PGD20: PGD, Linf 0.15, 20 steps of 0.1 epsilon\n" in report.markdown
-    assert "- AA: AutoAttack, Linf 0.15, version standard, 5000 queries of Square, the first 4 test " in report.markdown
+    assert "- AA: AutoAttack, Linf 0.15, standard version, 5000 Square queries, the first 4 test " in report.markdown
 
 
 def test_metrics_have_every_row_and_column(params, everything):

@@ -53,5 +53,6 @@ def test_markdown_row_and_metrics(params):
     assert report.markdown.startswith("> **demo**: ")
     row = next(line for line in report.markdown.splitlines() if line.startswith("| CCA [2] "))
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["no", "no", "adv", "f_k(c(x) + delta; adv)", "clean"]
-    assert "- [2] delta is made as for ACA, only to fill the bank: the loss sees clean inputs\n" in report.markdown
+    crafted = "- [2] delta is computed as for ACA, but only to fill the bank: the loss sees clean inputs\n"
+    assert crafted in report.markdown
     assert report.metrics["acc"] == {"query_perturbed": 1.0, "key_perturbed": 0.0}

@@ -111,7 +111,7 @@ def test_markdown_to_the_letter(table):
 
 - Clean: no attack
 - n/m: not measured
-- n=4: the first 4 test images; compare downwards only. Near 50 % the 95 % interval is ±35 points, of all 8 images ±28
+- n=4: only the first 4 test images; compare within columns. Near 50 % the 95 % interval is ±35 points, ±28 for all 8
 - [1] a misprint
 - [2] lost
 """
@@ -194,7 +194,8 @@ def test_columns_of_different_images_are_not_for_comparison():
 
     assert below(360, clean=360, pgd20=360) == below(360, clean=100, pgd20=100) == []
     one, two = below(10000, clean=10000, aa=100, cw=1000)
-    assert one.startswith("- n=100: the first 100 test images; ") and two.startswith("- n=1000: the first 1000 ")
+    assert one.startswith("- n=100: only the first 100 test images; ")
+    assert two.startswith("- n=1000: only the first 1000 ")
     for line, images in ((one, 100), (two, 1000)):
         interval = stats.binomtest(images // 2, images).proportion_ci(method="wilson")
-        assert f" is ±{50 * (interval.high - interval.low):.0f} points, of all 10000 images ±1" in line
+        assert f" is ±{50 * (interval.high - interval.low):.0f} points, ±1 for all 10000" in line

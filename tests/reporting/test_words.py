@@ -38,11 +38,11 @@ def test_radius(epsilon, text):
                 **{"kind": "carlini_wagner", "norm": "l2", "epsilon": 0.5, "images": 1000},
                 **{"steps": 1000, "lr": 0.01, "binary_search_steps": 9, "initial_const": 0.001},
             },
-            "C&W, L2 0.5, 9 x 1000 steps, learning rate 0.01, first constant 0.001, the first 1000 test images",
+            "C&W, L2 0.5, 9 x 1000 steps, learning rate 0.01, initial constant 0.001, the first 1000 test images",
         ),
         (
             {"kind": "autoattack", "norm": "linf", "epsilon": 8 / 255, "square_queries": 5000},
-            "AutoAttack, Linf 8/255, version standard, 5000 queries of Square",
+            "AutoAttack, Linf 8/255, standard version, 5000 Square queries",
         ),
     ],
 )
@@ -93,12 +93,12 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
     small["scale"] |= {"batch_size": 0.25, "bank_length": 1}
     assert unwrapped(words.stands_in(params, "small", "cifar10")) == (
         "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers. "
-        "Changed: width 8 for 64, pre-training epochs 21 for 200, AMOC's batch size 64 for 256, "
-        "training epochs 20-30 for 76-164, and more: `profiles.small` of params.yaml."
+        "Changed: width 8 instead of 64, pre-training epochs 21 instead of 200, AMOC's batch size 64 instead of 256, "
+        "training epochs 20-30 instead of 76-164, and more: see `profiles.small` in params.yaml."
     )
     assert " training epochs" not in unwrapped(words.stands_in(params, "small", "cifar10", networks=()))
     shown = words.stands_in(params, "small", "cifar10", networks=["standard", "amoc"])  # one of them is an encoder
-    assert "training epochs 30 for 164" in unwrapped(shown)
+    assert "training epochs 30 instead of 164" in unwrapped(shown)
     assert words.stands_in(params, "paper", "cifar10") == "> **paper**: CIFAR-10 and the papers' settings."
     assert words.stands_in(params, "paper", "cifar10", "cifar100") == (
         "> **paper**: CIFAR-10 and CIFAR-100 and the papers' settings."
@@ -109,9 +109,9 @@ def test_of_digits_not_even_orderings_are_evidence(params):
     assert unwrapped(words.stands_in(params, "demo", "cifar10", "cifar100", networks=())) == (
         "> **demo**: scikit-learn digits stand in for CIFAR-10 and scikit-learn digits, upright or turned, stand in "
         "for CIFAR-100. It shows that the pipeline works; neither numbers nor orderings are evidence. "
-        "Changed: network resnet10t for resnet18, width 16 for 64, epsilon 0.15 for 8/255, "
-        "pre-training epochs 60 for 200, AMOC's batch size 64 for 256, bank length 1024 for 32768, and more: "
-        "`profiles.demo` of params.yaml."
+        "Changed: network resnet10t instead of resnet18, width 16 instead of 64, epsilon 0.15 instead of 8/255, "
+        "pre-training epochs 60 instead of 200, AMOC's batch size 64 instead of 256, bank length 1024 instead of "
+        "32768, and more: see `profiles.demo` in params.yaml."
     )
 
 

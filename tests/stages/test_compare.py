@@ -34,7 +34,7 @@ def test_each_run_has_a_row_and_the_mean_of_its_seeds_another(capsys):
     compare.main("small", "cifar10", ["amoc_lambda02", "acl"])
     printed = capsys.readouterr().out
     shown = rows(printed)
-    assert "- [1] not as its method is in `params.yaml`: lambda 0.2 instead of 0.5\n" in printed
+    assert "- [1] unlike its method in `params.yaml`: lambda 0.2 instead of 0.5\n" in printed
     assert shown["amoc_lambda02: AMOC (20 ep, b64) [1]"] == [f"{number:.1f}" for number in accuracies("amoc_lambda02")]
     assert shown["acl: ACL (20 ep, b128)"] == [f"{number:.1f}" for number in accuracies("acl")]
     repeated = [accuracies(run) for run in ("acl", *(f"acl_seed{seed}" for seed in range(2, 6)))]
@@ -64,7 +64,7 @@ def test_a_run_that_was_edited_is_shown_without_the_seeds_of_before(tmp_path, mo
     printed = capsys.readouterr().out
     shown = rows(printed)
     assert shown["acl: ACL (20 ep, b128) [1]"] == expected and len(shown) == 3
-    assert "- [1] not as its method is in `params.yaml`: temperature 0.1 instead of 0.5\n" in printed
+    assert "- [1] unlike its method in `params.yaml`: temperature 0.1 instead of 0.5\n" in printed
 
 
 def test_networks_have_their_twins_below_them_and_a_column_per_attack(capsys):

@@ -24,8 +24,8 @@ Kind = Literal["evaluate", "attack", "radii"]
 ROUNDING = 0.005  # stored accuracies have two decimals
 STATUSES = {
     "ok": "",
-    "collapsed": "collapsed: the features of its pre-training, or its projections, ended as all but one point",
-    "nan": "nan: its loss, or its logits, ceased to be finite",
+    "collapsed": "collapsed: after pre-training its features were almost a point or a line, or its projections a point",
+    "nan": "nan: its loss, features or logits were no longer finite",
 }
 
 

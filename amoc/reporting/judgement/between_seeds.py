@@ -29,15 +29,16 @@ REPEATED = {
 CLEAN_QUERY = ("ccc", "cca", "cac", "caa")
 RUNS = "runs"  # of how many a row has the means, once averaged
 READING = """\
-Seeds: by how much seeds alone would move the margin of this one check in at most one of twenty cases (Student's t, of a
-range Tukey's, numbers of one run as if they moved together), and where a part fails, that of any of its checks
-(Bonferroni); a part shows the closest of its checks, or the one that fails most, by more than that if any does. That is
-known of encoders under the linear protocols from Figure 3, of networks from the second seed of Table 5 (Standard left
-out, which has nothing to lose), and taken for the same in all runs of a method, for variants with a clean query
-MoCo's. **Bold** where all checks hold by more than that, or one fails by more; of the others seeds may have made the
-verdict. Where a table says that its runs had unlike machines, these are in its margins too, and so they are in what
-seeds do where Figure 3 says it. Seeds do not vary the images: other ones may turn a bold verdict too, most of all where
-few were attacked (AutoAttack and C&W: Table 5 says how many).
+Seeds: in at most one of twenty cases would seeds alone move the margin of this one check by more than this (Student's
+t; Tukey's for a range; numbers of one run are assumed to move together) or, where a part fails, the margin of any of
+its checks (Bonferroni). A part that holds shows its closest check; one that fails shows the check that fails most,
+among those that fail by more than seeds explain if there are any. How far seeds go is known from Figure 3 for encoders
+under the linear protocols, and from the second seed of Table 5 for networks (without Standard, which has no robustness
+to lose). It is assumed to be the same for all runs of a method; variants with a clean query are assumed to vary as MoCo
+does. **Bold**: all checks hold by more than this, or one fails by more; any other verdict may be due to seeds. Where a
+table says that its runs used different kinds of machine, their effect is part of its margins too, and where Figure 3
+says so, also of what seeds do. Seeds do not vary the images: other images may overturn even a bold verdict, above all
+where few were attacked (AutoAttack and C&W: Table 5 says how many).
 """
 
 

@@ -93,13 +93,13 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def beyond_seeds(verdicts: Sequence[Verdict]) -> str:
-    """'Of 20 parts it is known how far seeds ...; 9 have a verdict beyond that, in bold.'; nothing if of none."""
+    """'For 20 parts it is known how far seeds ...; 9 have a verdict beyond that, in bold.'; nothing if of none."""
     known = [part for verdict in verdicts for part in verdict.parts if part.limit is not None]
     if not known:
         return ""
     beyond, parts = sum(part.beyond for part in known), f"{len(known)} part{'s' * (len(known) != 1)}"
-    known_of = f"Of {parts} it is known how far seeds alone would move the margin"
-    return f"{known_of}; {beyond} have a verdict beyond that, in bold.\n"
+    known_of = f"For {parts} it is known how far seeds alone would move the margin"
+    return f"{known_of}; {beyond} {'has' if beyond == 1 else 'have'} a verdict beyond that, in bold.\n"
 
 
 def label(verdict: Verdict) -> str:
@@ -139,7 +139,7 @@ def _cells(verdict: Verdict | PartVerdict, unit: str) -> dict[str, Cell]:
 
 
 def _notes(part: PartVerdict) -> tuple[str, ...]:
-    return (f"rests on {', '.join(part.doubtful)}: collapsed, or at chance, see there",) if part.doubtful else ()
+    return (f"rests on {', '.join(part.doubtful)}, collapsed or at chance (see there)",) if part.doubtful else ()
 
 
 def _rounded(margin: float | None) -> float | None:

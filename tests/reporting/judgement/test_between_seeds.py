@@ -125,8 +125,8 @@ def test_a_margin_beyond_what_seeds_do_is_bold(amoc, shown):
     assert verdicts[0].limit == verdicts[0].parts[0].limit == LIMIT
     assert all(f" {shown} | ±{LIMIT:.2f} |" in line for line in text.splitlines() if line.startswith(("| 1", "| - A")))
     assert between_seeds.READING in text
-    beyond = "1" if "**" in shown else "0"
-    assert beyond_seeds(verdicts).startswith("Of 1 part it is known") and f"; {beyond} have" in beyond_seeds(verdicts)
+    beyond = "1 has" if "**" in shown else "0 have"
+    assert beyond_seeds(verdicts).startswith("For 1 part it is known") and f"; {beyond}" in beyond_seeds(verdicts)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_part_that_rests_on_a_run_which_learned_nothing_says_so():
     assert verdict.parts[0].doubtful == ("acl in table3",)
     text = markdown([verdict], "Claim")
     assert "| - AMOC over ACL [1] " in text
-    assert "- [1] rests on acl in table3: collapsed, or at chance, see there\n" in text
+    assert "- [1] rests on acl in table3, collapsed or at chance (see there)\n" in text
     assert judged(75.0)[0].parts[0].doubtful == ()
 
 
