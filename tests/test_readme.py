@@ -332,7 +332,7 @@ def test_numbers_of_the_small_profile_are_those_recorded() -> None:
     assert heading == f"| Encoder | {' | '.join(f'{probe} {attack}' for probe in probes for attack in attacks)} |"
     for row, run in zip(rows, ("moco", "acl", "amoc"), strict=True):
         seeds = [
-            records.find("evaluate", "small", "cifar10", name, ROOT / RESULTS)
+            records.find(shipped.params(), "evaluate", "small", "cifar10", name, ROOT / RESULTS)
             for name in (run, *(f"{run}_seed{seed}" for seed in range(2, 6)))
         ]
         cells = []

@@ -74,7 +74,9 @@ class Comparison:
         """
         known = {*params.runs(DATASET), *params.networks(DATASET)}
         found = {
-            line.key: corruption_records.find(profile, DATASET, line.name, results) if line.name in known else None
+            line.key: corruption_records.find(params, profile, DATASET, line.name, results)
+            if line.name in known
+            else None
             for line in self.lines
         }
         there = [record for record in found.values() if record is not None]

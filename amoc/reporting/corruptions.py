@@ -87,11 +87,12 @@ def unpacked(text: str) -> bytes:
         raise ValueError(f"an image is not base64: {error}") from None
 
 
-def find_sheet(profile: str, results: Path = RESULTS) -> Sheet | None:
-    """None where it was not made, in a profile other than the demo. Raises Refusal: see `checked.find`."""
+def find_sheet(params: Params, profile: str, results: Path = RESULTS) -> Sheet | None:
+    """None where it was not made, in a profile other than the demo. Raises Refusal: see `records.find`."""
     file = records.path("sheet", profile, DATASET, NAME, results)
     command = f"python -m stages.sheet {profile} {DATASET}"
-    return checked.find(Sheet, file, profile, command, {"profile": profile, "dataset": DATASET})
+    said = {"profile": profile, "dataset": DATASET, "source": params.data(profile).source}
+    return checked.find(Sheet, file, profile, command, said)
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:
@@ -100,9 +101,9 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     Raises:
         Refusal: one of them is missing in the demo, or broken, or they are of other images.
     """
-    sheet = find_sheet(profile, results)
+    sheet = find_sheet(params, profile, results)
     known = MODEL in params.networks(DATASET)
-    record = corruption_records.find(profile, DATASET, MODEL, results) if known else None
+    record = corruption_records.find(params, profile, DATASET, MODEL, results) if known else None
     if sheet and record:
         shown, counted = ((each.images, each.fingerprints.get("corrupt")) for each in (sheet, record))
         if shown != counted:

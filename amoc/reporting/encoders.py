@@ -132,8 +132,8 @@ def find(
     Raises:
         Refusal: see `build`.
     """
-    known = params.runs(dataset)
-    found = {run: records.find("evaluate", profile, dataset, run, results, protocols) for run in runs if run in known}
+    known = [run for run in runs if run in params.runs(dataset)]
+    found = {run: records.find(params, "evaluate", profile, dataset, run, results, protocols) for run in known}
     records.compare_alike(record for record in found.values() if record is not None)
     return found
 

@@ -90,7 +90,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     ways = STUDY.known(params)
     found = study.find(params, profile, ways, results)
     singled = [run for run in SINGLED if run in params.runs(DATASET)]
-    single = {run: records.find("attack", profile, DATASET, run, results) for run in singled}
+    single = {run: records.find(params, "attack", profile, DATASET, run, results) for run in singled}
     measured = study.accuracies(params, profile, ways, found)
     rows = tuple(_row(params, profile, *each, single) for each in zip(ways.lines, measured.rows, strict=True))
     seeds, *columns = measured.columns

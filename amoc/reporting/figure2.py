@@ -89,7 +89,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     Raises:
         Refusal: a result is missing in the demo, is broken, or was made otherwise than another.
     """
-    found = {run: find(profile, run, results) for run in RUNS if run in params.runs(DATASET)}
+    found = {run: find(params, profile, run, results) for run in RUNS if run in params.runs(DATASET)}
     counted = [one for one in found.values() if one is not None]
     records.compare_alike(counted)
     rows = tuple(_row(params, profile, run, one) for run, one in found.items())
@@ -109,14 +109,14 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     return Report(NAME, profile, text, to_csv(table), numbers, drawing)
 
 
-def find(profile: str, run: str, results: Path = records.RESULTS) -> Embedded | None:
+def find(params: Params, profile: str, run: str, results: Path = records.RESULTS) -> Embedded | None:
     """The features of an encoder; None if they were not measured in a profile other than the demo.
 
     Raises:
-        Refusal: see `checked.find`.
+        Refusal: see `records.find`.
     """
     named = ("embed", profile, DATASET, run)
-    said = {"profile": profile, "dataset": DATASET, "run": run}
+    said = {"profile": profile, "dataset": DATASET, "run": run, "source": params.data(profile).source}
     return checked.find(Embedded, records.path(*named, results), profile, records.command(*named), said)
 
 

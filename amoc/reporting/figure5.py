@@ -78,7 +78,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     curves = [
         Curve(
             model, dataset, networks.network(params, profile, dataset, model),
-            records.find("radii", profile, dataset, model, results),
+            records.find(params, "radii", profile, dataset, model, results),
         )
         for dataset in DATASETS
         for model in MODELS

@@ -46,8 +46,8 @@ def measured(
 ) -> dict[str, dict[str, dict[str, float | None]]]:  # fmt: skip
     """Table -> row -> column -> number: encoders as rows of table3, networks as rows of table5."""
     asked = networks(profile) - set(table5.MODELS)
-    probed = _found("evaluate", profile, (run for run in ENCODERS if run in params.runs(DATASET)), results)
-    attacked = _found("attack", profile, (name for name in params.networks(DATASET) if name in asked), results)
+    probed = _found(params, "evaluate", profile, (run for run in ENCODERS if run in params.runs(DATASET)), results)
+    attacked = _found(params, "attack", profile, (name for name in params.networks(DATASET) if name in asked), results)
     reported = reports.read_metrics("table5", profile, written)
     return {
         "table3": {record.name: encoders.measured(record) for record in probed},
@@ -66,6 +66,8 @@ def last(record: Record) -> dict[str, float | None]:
     return {attack: outcome.exact for attack, outcome in record.measurements.get("last", {}).items()}
 
 
-def _found(kind: records.Kind, profile: str, names: Iterable[str], results: Path) -> list[Record]:
-    found = (records.find(kind, profile, DATASET, name, results) for name in names)
+def _found(
+    params: Params, kind: records.Kind, profile: str, names: Iterable[str], results: Path
+) -> list[Record]:  # fmt: skip
+    found = (records.find(params, kind, profile, DATASET, name, results) for name in names)
     return [record for record in found if record is not None]

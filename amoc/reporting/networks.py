@@ -105,7 +105,7 @@ def find(params: Params, profile: str, attacked: Attacked, results: Path) -> lis
     for key, name in attacked.models.items():
         if name not in networks and name not in runs:
             continue
-        record = records.find("attack", profile, dataset, name, results)
+        record = records.find(params, "attack", profile, dataset, name, results)
         settings = _settings(params, record) if record else _planned(params, profile, dataset, name)
         apart = departures_of(params, record) if record else ""
         if name in networks:
@@ -145,7 +145,7 @@ def doubts(params: Params, profile: str, dataset: str, name: str, results: Path)
         Refusal: that file is missing in the demo, or is broken.
     """
     run = params.classifying(profile, dataset, name).encoder
-    encoder = records.find("evaluate", profile, dataset, run, results) if run else None
+    encoder = records.find(params, "evaluate", profile, dataset, run, results) if run else None
     return "" if encoder is None or encoder.status == "ok" else f"its encoder {encoder.reservation}"
 
 

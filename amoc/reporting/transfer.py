@@ -64,7 +64,7 @@ def find(params: Params, profile: str, source: str, on: str, results: Path) -> R
     """The record of a data set's encoder on its own or another one; None if params.yaml has no such encoder."""
     if RUN not in params.runs(source):
         return None
-    return records.find("evaluate", profile, on, RUN, results, pretrained_on=None if source == on else source)
+    return records.find(params, "evaluate", profile, on, RUN, results, pretrained_on=None if source == on else source)
 
 
 def _row(params: Params, profile: str, source: str, on: str, record: Record | None) -> Row:

@@ -34,9 +34,10 @@ def everything(made, tmp_path):
         for run, (knn, silhouette) in NUMBERS.items():
             method, epochs = run.partition("_")[0], 40 if "long" in run else 20
             own = {"lambda": 0.5} if method == "amoc" else {}
+            source = "digits" if profile == "demo" else "cifar"
             settings = {"method": method, "epochs": epochs, "batch_size": 64, "seed": 1} | own
             plain = {
-                "profile": profile, "dataset": "cifar10", "run": run, "source": "cifar", "settings": settings,
+                "profile": profile, "dataset": "cifar10", "run": run, "settings": settings, "source": source,
                 "fingerprints": {"classify": "0" * 32}, "train_images": 90, "test_images": 20, "status": "ok",
                 "embedding": {"perplexity": 5.0, "images": 12, "seed": 1, "neighbours": 7},
                 "classes": ["cat", "automobile", "ship"], "knn": knn, "silhouette": silhouette,
@@ -129,7 +130,6 @@ def test_a_broken_file_is_refused(params, everything, broken):
     [
         {"embedding": {"perplexity": 5.0, "images": 12, "seed": 2, "neighbours": 7}},
         {"train_images": 80},
-        {"source": "digits"},
     ],
 )
 def test_panels_that_cannot_be_compared_are_refused(params, everything, other):
@@ -137,9 +137,13 @@ def test_panels_that_cannot_be_compared_are_refused(params, everything, other):
         figure2.build(params, "small", everything(amoc=other))
 
 
-def test_a_file_in_the_place_of_another_is_refused(params, everything):
-    with pytest.raises(Refusal, match="says that its run is 'acl', not 'amoc'"):
-        figure2.build(params, "small", everything(amoc={"run": "acl"}))
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [({"run": "acl"}, "its run is 'acl', not 'amoc'"), ({"source": "digits"}, "its source is 'digits', not 'cifar'")],
+)
+def test_a_file_in_the_place_of_another_is_refused(params, everything, other, sentence):
+    with pytest.raises(Refusal, match=f"says that {sentence}"):
+        figure2.build(params, "small", everything(amoc=other))
 
 
 def test_a_class_in_two_clusters_is_named_in_one_of_them(params, everything):

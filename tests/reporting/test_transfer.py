@@ -24,7 +24,8 @@ def measured(made, save, tmp_path):
     """Write what `stages.evaluate` would write of AMOC's encoder of a data set, on another one or on its own."""
 
     def write(source: str, on: str, numbers: tuple[int, int, int, int], profile: str = "demo", **changes: object):
-        content = made.probed("amoc", numbers) | {"dataset": on, "profile": profile} | changes
+        images = {"dataset": on, "profile": profile, "source": "digits" if profile == "demo" else "cifar"}
+        content = made.probed("amoc", numbers) | images | changes
         if source == on:
             save(content)
         else:

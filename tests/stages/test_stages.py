@@ -411,7 +411,8 @@ def test_a_result_can_be_read_and_is_complete(here, kind, name, measured, attack
 def test_the_peers_protocols_have_a_result_and_files_of_their_own(here):
     params, named = Params.load(), paths.by("amoc", "peers")
     path = paths.result("evaluate", "demo", "cifar10", named)
-    record, content = records.find("evaluate", "demo", "cifar10", "amoc", Path("results"), "peers"), read_json(path)
+    record = records.find(params, "evaluate", "demo", "cifar10", "amoc", Path("results"), "peers")
+    content = read_json(path)
     assert path == records.path("evaluate", "demo", "cifar10", "amoc", Path("results"), "peers")
     assert (record.name, record.protocols, record.status) == ("amoc", "peers", "ok")
     assert "protocols" not in read_json(paths.result("evaluate", "demo", "cifar10", "amoc"))
@@ -433,7 +434,7 @@ def test_an_encoder_on_another_data_set_says_where_it_comes_from(here, source, o
     named = paths.by("amoc", "probes", source)
     path, own = (paths.result("evaluate", "demo", on, name) for name in (named, "amoc"))
     assert path == records.path("evaluate", "demo", on, "amoc", Path("results"), pretrained_on=source)
-    record = records.find("evaluate", "demo", on, "amoc", Path("results"), pretrained_on=source)
+    record = records.find(Params.load(), "evaluate", "demo", on, "amoc", Path("results"), pretrained_on=source)
     assert (record.dataset, record.pretrained_on, record.name, record.status) == (on, source, "amoc", "ok")
     content, params = read_json(path), Params.load()
     assert "pretrained_on" not in read_json(own)
@@ -516,7 +517,7 @@ def test_a_probe_is_attacked_as_it_was_evaluated(here):
 def test_clean_images_are_counted_as_they_were_evaluated(here):
     """What is counted on corrupted images has the same head, branch and network as everything else."""
     for run, heads in (("amoc", ["adev", "stdev"]), ("acl", ["adev", "stdev"]), ("standard", ["last"])):
-        found = corruption_records.find("demo", "cifar10", run, Path("results"))
+        found = corruption_records.find(Params.load(), "demo", "cifar10", run, Path("results"))
         assert sorted(found.right) == heads and found.images == "regenerated"
         kind = "attack" if run == "standard" else "evaluate"
         measured = checked.read(records.Record, paths.result(kind, "demo", "cifar10", run)).measurements

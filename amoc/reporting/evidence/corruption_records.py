@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from amoc.params import Params
 from amoc.reporting.evidence import checked, records
 from amoc.reporting.evidence.checked import RESULTS
 from amoc.reporting.evidence.corruption_names import CORRUPTIONS
@@ -53,11 +54,14 @@ class CorruptionRecord(Result):
         return None if percents is None else fmean(percents)
 
 
-def find(profile: str, dataset: str, name: str, results: Path = RESULTS) -> CorruptionRecord | None:
+def find(
+    params: Params, profile: str, dataset: str, name: str, results: Path = RESULTS
+) -> CorruptionRecord | None:  # fmt: skip
     """The record of an encoder or a network; None if there is none in a profile whose runs take hours or days.
 
     Raises:
-        Refusal: see `checked.find`.
+        Refusal: see `records.find`.
     """
     said = {"kind": "corrupt", "profile": profile, "dataset": dataset, "name": name}
-    return checked.find(CorruptionRecord, records.path(**said, results=results), profile, records.command(**said), said)
+    path, command = records.path(**said, results=results), records.command(**said)
+    return checked.find(CorruptionRecord, path, profile, command, said | {"source": params.data(profile).source})

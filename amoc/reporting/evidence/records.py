@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from amoc.params import PROBES, PROFILES
+from amoc.params import PROBES, PROFILES, Params
 from amoc.refusal import Refusal
 from amoc.reporting.evidence import checked
 from amoc.reporting.evidence.checked import RESULTS, Checked
@@ -216,7 +216,8 @@ class Record(Result):
     @property
     def how(self) -> list[tuple[str, object]]:
         attacks = ((name, (each.n, each.attack and each.attack.model_dump())) for name, each in self.outcomes)
-        return [*((f"settings or images of {name}", how) for name, how in attacks), *super().how]
+        images = (self.source, self.train_images, self.test_images)
+        return [*((f"settings or images of {name}", how) for name, how in attacks), ("images", images), *super().how]
 
     def outcome(self, measurement: str, attack: str) -> Outcome | None:
         """The outcome of an attack (or "clean") in one of the measurements, None if it was not measured."""
@@ -245,21 +246,22 @@ def command(
 
 
 def find(
-    kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS, protocols: str = PROBES,
-    pretrained_on: str | None = None,
+    params: Params, kind: Kind, profile: str, dataset: str, name: str, results: Path = RESULTS,
+    protocols: str = PROBES, pretrained_on: str | None = None,
 ) -> Record | None:  # fmt: skip
     """The record of an encoder or a model; None if there is none in a profile whose runs take hours or days.
 
     dataset: whose images it was measured on; an encoder may have been `pretrained_on` another one.
 
     Raises:
-        Refusal: see `checked.find`.
+        Refusal: see `checked.find`; or the images are not those that the profile has now.
     """
     said = {
         "kind": kind, "profile": profile, "dataset": dataset, "name": name, "protocols": protocols,
         "pretrained_on": pretrained_on,
     }  # fmt: skip
-    return checked.find(Record, path(**said, results=results), profile, command(**said), said)
+    expected = said | {"source": params.data(profile).source}
+    return checked.find(Record, path(**said, results=results), profile, command(**said), expected)
 
 
 class Comparable(Protocol):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from amoc.refusal import Refusal
+from amoc.reporting.evidence.checked import read
 from amoc.reporting.evidence.corruption_names import CORRUPTIONS
-from amoc.reporting.evidence.corruption_records import NAMES, PROCEDURAL, find
+from amoc.reporting.evidence.corruption_records import NAMES, PROCEDURAL, CorruptionRecord, find
 from amoc.reporting.evidence.records import compare_alike, path
 
 
@@ -18,9 +19,9 @@ def test_regenerated_images_have_another_frost_and_nothing_else():
     assert set(NAMES["official"]) ^ set(NAMES["regenerated"]) == {"frost", PROCEDURAL}
 
 
-def test_accuracies_are_counted(counted, keep):
+def test_accuracies_are_counted(params, counted, keep):
     keep(counted("amoc", stdev={"clean": 90, "fog": [80, 70, 60, 50, 44]}))
-    record = find("demo", "cifar10", "amoc", Path("results"))
+    record = find(params, "demo", "cifar10", "amoc", Path("results"))
     assert record.accuracy("stdev", "clean") == 90
     assert record.severities("stdev", "fog") == [80, 70, 60, 50, 44]
     assert record.accuracy("stdev", "fog") == pytest.approx(60.8)
@@ -56,19 +57,19 @@ def damaged(content: dict, change: str) -> dict:
         ("name", "says that its name is 'moco', not 'amoc'"),
     ],
 )
-def test_a_broken_file_is_refused_with_the_command_that_makes_it(counted, keep, change, sentence):
+def test_a_broken_file_is_refused_with_the_command_that_makes_it(params, counted, keep, change, sentence):
     content = damaged(counted("amoc"), change)
     path("corrupt", "demo", "cifar10", "amoc").parent.mkdir(parents=True)
     path("corrupt", "demo", "cifar10", "amoc").write_text(json.dumps(content))
     with pytest.raises(Refusal, match=sentence) as refused:
-        find("demo", "cifar10", "amoc", Path("results"))
+        find(params, "demo", "cifar10", "amoc", Path("results"))
     assert "`python -m stages.corrupt demo cifar10 amoc`" in str(refused.value)
 
 
-def test_a_missing_file_is_refused_in_the_demo_only(tmp_path):
+def test_a_missing_file_is_refused_in_the_demo_only(params, tmp_path):
     with pytest.raises(Refusal, match=r"corrupt/amoc\.json is missing"):
-        find("demo", "cifar10", "amoc", tmp_path)
-    assert find("paper", "cifar10", "amoc", tmp_path) is None
+        find(params, "demo", "cifar10", "amoc", tmp_path)
+    assert find(params, "paper", "cifar10", "amoc", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -82,18 +83,17 @@ def test_a_missing_file_is_refused_in_the_demo_only(tmp_path):
     ids=lambda change: next(iter(change)),
 )
 def test_only_counts_of_the_same_images_are_compared(counted, keep, difference):
-    keep(counted("amoc"))
-    keep({**counted("acl"), **difference})
-    records = [find("demo", "cifar10", name, Path("results")) for name in ("amoc", "acl")]
+    files = keep(counted("amoc")), keep({**counted("acl"), **difference})
+    records = [read(CorruptionRecord, file) for file in files]
     compare_alike(records[:1] * 2)
     with pytest.raises(Refusal, match=r"acl was measured with other images than amoc: measure again with `python -m "):
         compare_alike(records)
 
 
-def test_only_counts_under_the_same_protocol_are_compared(counted, keep):
+def test_only_counts_under_the_same_protocol_are_compared(params, counted, keep):
     keep(counted("amoc"))
     other = counted("acl")
     other["recipes"]["stdev"]["epochs"] = 3
     keep(other)
     with pytest.raises(Refusal, match="acl was measured with other settings of stdev than amoc"):
-        compare_alike(find("demo", "cifar10", name, Path("results")) for name in ("amoc", "acl"))
+        compare_alike(find(params, "demo", "cifar10", name, Path("results")) for name in ("amoc", "acl"))

@@ -133,6 +133,8 @@ def test_rows_are_alike_whatever_only_one_of_them_has(good, made):
         (lambda c: c["measurements"]["last"].update(c["fewer"]), "other settings or images of clean "),
         (lambda c: c["evaluate"].update(seed=c["evaluate"]["seed"] + 1), "other batches or seed "),
         (lambda c: c.update(recipes={"adev": RECIPE | {"lr": 0.1}}), "other settings of adev "),
+        (lambda c: c.update(source="cifar"), "other images "),
+        (lambda c: c.update(train_images=c["train_images"] - 1), "other images "),
     ],
 )
 def test_rows_that_were_measured_otherwise_are_refused(good, made, change, sentence):
@@ -144,22 +146,23 @@ def test_rows_that_were_measured_otherwise_are_refused(good, made, change, sente
         records.compare_alike(map(records.Record.model_validate, (first, other)))
 
 
-def test_a_missing_result_is_refused_with_the_command_that_makes_it(tmp_path):
+def test_a_missing_result_is_refused_with_the_command_that_makes_it(params, tmp_path):
     with pytest.raises(Refusal, match=r"attack/alp\.json is missing: .*`python -m stages\.attack demo cifar10 alp`"):
-        records.find("attack", "demo", "cifar10", "alp", tmp_path)
+        records.find(params, "attack", "demo", "cifar10", "alp", tmp_path)
 
 
-def test_a_missing_result_of_the_paper_profile_is_none(tmp_path):
-    assert records.find("attack", "paper", "cifar10", "alp", tmp_path) is None
+def test_a_missing_result_of_the_paper_profile_is_none(params, tmp_path):
+    assert records.find(params, "attack", "paper", "cifar10", "alp", tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    ("key", "other"), [("kind", "evaluate"), ("profile", "small"), ("dataset", "cifar100"), ("name", "alp")]
+    ("key", "other"),
+    [("kind", "evaluate"), ("profile", "small"), ("dataset", "cifar100"), ("name", "alp"), ("source", "cifar")],
 )
-def test_a_result_of_something_else_is_refused(made, tmp_path, key, other):
+def test_a_result_of_something_else_is_refused(params, made, tmp_path, key, other):
     content = made.result("trades", "attack", made.network(), {}) | {key: other}
     path = records.path("attack", "demo", "cifar10", "trades", tmp_path)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     with pytest.raises(Refusal, match=rf"says that its {key} is '{other}', not "):
-        records.find("attack", "demo", "cifar10", "trades", tmp_path)
+        records.find(params, "attack", "demo", "cifar10", "trades", tmp_path)
