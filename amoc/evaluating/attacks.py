@@ -20,8 +20,9 @@ DEEPFOOL = {"linf": attacks.LinfDeepFoolAttack, "l2": attacks.L2DeepFoolAttack}
 class ImagewiseSlide(attacks.SparseL1DescentAttack):
     """SLIDE (Tramèr and Boneh, 2019) as foolbox runs it on one image at a time, for a whole batch.
 
-    As soon as one image of a batch has left the ball, foolbox projects all of them with a formula that holds outside
-    the ball only: it inflates the perturbations that are still inside.
+    As soon as one image of a batch has left the ball, foolbox projects all of them with a formula that is not for
+    perturbations still inside: it inflates those. (Of others it leaves up to 2 in 1000 too much, which it clips in the
+    end.)
     """
 
     def project(self, x: AnyTensor, x0: AnyTensor, epsilon: float) -> AnyTensor:

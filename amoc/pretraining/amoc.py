@@ -1,4 +1,4 @@
-"""AMOC: adversarial momentum-contrastive pre-training (journal, sections 3.1 to 3.3, Algorithm 1). MoCo is its ccc."""
+"""AMOC: adversarial momentum-contrastive pre-training (journal, section 3, Algorithm 1). MoCo is its ccc."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class AMOC(nn.Module):
     def attack(
         self, queries: Tensor, keys: Tensor, generator: Generator, start: Tensor | None = None
     ) -> tuple[Views, Views]:
-        """Perturb the views that the variant perturbs, to maximise its second term (journal, eq. 3.2).
+        """Perturb the views that the variant perturbs, to maximise its second term (journal, section 3.2).
 
         The side that is not perturbed is encoded once: clean, or with uniform noise as in the official code.
 

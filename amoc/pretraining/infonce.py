@@ -1,4 +1,4 @@
-"""InfoNCE with a bank of negatives (van den Oord et al., 2018; journal, eq. 2.2)."""
+"""InfoNCE with a bank of negatives (van den Oord et al., 2018; journal, eq. 3.1)."""
 
 from __future__ import annotations
 
