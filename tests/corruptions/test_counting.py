@@ -14,7 +14,7 @@ from amoc.corruptions.source import Regenerated
 from tests.corruptions.conftest import smooth_images
 
 CPU = torch.device("cpu")
-IMAGES, LABELS = smooth_images(11, 8), np.arange(11) % 4
+IMAGES, LABELS = smooth_images(11, 8), np.arange(11) % 3  # not the same in each batch
 HEADS = {"one": head(0.0), "other": head(1.0)}
 
 
@@ -58,6 +58,11 @@ def test_each_image_is_counted_under_each_head():
 
 def test_the_batch_size_does_not_matter():
     assert counted(Few()) == count(features, HEADS, IMAGES, LABELS, Few(), batch_size=11, device=CPU)
+
+
+def test_a_head_that_was_left_out_before_an_interruption_stays_out():
+    saved = {"one": {"clean": counted(Few())["one"]["clean"]}}
+    assert counted(Few(), saved=saved) == {"one": counted(Few())["one"]}
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])

@@ -72,6 +72,20 @@ def test_snow_is_white_and_lies_alike_turned_by_half_a_circle(severity):
     assert snowed.max() > snowed.min() + 20
 
 
+def test_snow_falls_as_far_as_published(monkeypatch, streams):
+    """Radius and sigma of the motion blur, for each severity."""
+    asked, smear = [], weather.smear
+
+    def watched(flakes, radius, sigma, angles):
+        asked.append((radius, sigma))
+        return smear(flakes, radius, sigma, angles)
+
+    monkeypatch.setattr(weather, "smear", watched)
+    for severity in range(1, 6):
+        weather.snow(np.zeros((3, 8, 8, 3), np.uint8), severity, streams)
+    assert asked == [(8, 3), (10, 4), (10, 4), (12, 6), (14, 12)]
+
+
 def test_snow_brightens_by_luminance(streams):
     """Far from the flakes: the share 1 - kept of what is larger, the pixel or 1.5 times its luminance and a half."""
     image = np.zeros((3, 8, 8, 3), np.uint8)

@@ -29,6 +29,7 @@ def four(counted, keep, params, made):
             if name.startswith("amoc"):
                 stdev |= {"gaussian_blur": [level + 10] * 5, "impulse_noise": [level + 10] * 5}
             stdev["fog"] = [level + step for step in (4, 2, 0, -2, -4)]
+            stdev["shot_noise"] = [level - 3] * 5  # so that no two means are alike
             settings = made.encoder() | {"branch": "adv", "epochs": 120 if "long" in name else 60}
             settings |= {"method": "acl"} if name.startswith("acl") else {}
             adev = {corruption: [level - 10] * 5 for corruption in NAMES[images]}
