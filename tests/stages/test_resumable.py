@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from amoc.engine.clock import Clock
+from amoc.engine.files import digest, read_json
 from amoc.engine.interruption import Interrupted, Stop
 from stages import resumable
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 COMMANDS = [
     *("pretrain demo cifar10 amoc", "evaluate demo cifar10 amoc", "classify demo cifar10 standard"),
-    *("attack demo cifar10 standard", "corrupt demo cifar10 standard"),
+    *("classify demo cifar10 amoc_finetuned", "attack demo cifar10 standard", "corrupt demo cifar10 standard"),
 ]
+_DATA, _ENCODER, _NETWORK = (
+    f"{name}.safetensors" for name in ("data/demo/cifar10", "models/demo/cifar10/amoc", "models/demo/cifar10/standard")
+)
+READ = {  # files that change what is computed
+    "pretrain demo cifar10 amoc": [_DATA],
+    "evaluate demo cifar10 amoc": [_DATA, _ENCODER],
+    "classify demo cifar10 standard": [_DATA],
+    "classify demo cifar10 amoc_finetuned": [_DATA, _ENCODER],
+    "attack demo cifar10 standard": [_DATA, _NETWORK, _NETWORK.replace(".", ".early_stopped.", 1)],
+    "corrupt demo cifar10 standard": [_DATA, _NETWORK],
+}
 
 
 @pytest.fixture
@@ -96,19 +112,77 @@ def test_without_a_state_nothing_counts_twice(tmp_path, monkeypatch):
 
 
 class Entered(Exception):
-    """A stage is about to look for its state."""
+    """A stage is about to look for its states, which are known by these."""
+
+
+@pytest.fixture
+def identities(finished, tmp_path, monkeypatch) -> Callable[..., list[dict[str, Any]]]:
+    """What a command in a copy of the finished project knows its states by, in the order in which it asks for them."""
+    copies = 0
+
+    def ask(words: str, edit: Callable[[dict[str, Any]], object] = lambda raw: None, **options: Any) -> list:
+        nonlocal copies
+        copies += 1
+        folder = shutil.copytree(finished, tmp_path / str(copies))
+        monkeypatch.chdir(folder)
+        raw = read_json(folder / "params.yaml")
+        edit(raw)
+        (folder / "params.yaml").write_text(json.dumps(raw))  # in its order: a recipe extends one above it
+        name, *arguments = words.split()
+        asked: list[dict[str, Any]] = []
+        wanted = 2 * len(raw["probes"]) if name == "evaluate" else 1  # of each training, and of the attacks on it
+
+        def enter(stage: str, identity: dict[str, Any]) -> AbstractContextManager:
+            assert stage.startswith(words.replace(" ", "-"))
+            asked.append(json.loads(json.dumps(identity)))
+            if len(asked) == wanted:
+                raise Entered
+            return nullcontext()
+
+        monkeypatch.setattr(resumable, "Checkpoint", enter)
+        with pytest.raises(Entered):
+            import_module(f"stages.{name}").main(*arguments, **options)
+        return asked
+
+    return ask
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_stage_knows_its_state_by_where_it_is_computed(finished, words, monkeypatch):
-    def enter(stage: str, identity: dict[str, Any]) -> None:
+def test_every_stage_knows_its_states_by_where_they_are_computed_and_by_all_that_it_reads(identities, words):
+    for identity in identities(words):
         assert identity["computed_on"] == {"device": "cpu", "threads": 1}
-        assert len(identity) > 4 and identity["fingerprints"]
-        assert stage.startswith(words.replace(" ", "-"))
-        raise Entered
+        assert identity["fingerprints"]
+        assert [file for file in READ[words] if digest(Path(file)) not in json.dumps(identity)] == []
 
-    monkeypatch.chdir(finished)
-    monkeypatch.setattr(resumable, "Checkpoint", enter)
-    name, *arguments = words.split()
-    with pytest.raises(Entered):
-        import_module(f"stages.{name}").main(*arguments)
+
+@pytest.mark.parametrize(
+    ("words", "path", "value", "changed"),
+    [
+        ("pretrain demo cifar10 amoc", "pretrain.amoc.temperature", 0.3, [True]),
+        ("classify demo cifar10 standard", "recipes.standard.lr", 0.3, [True]),
+        ("evaluate demo cifar10 amoc", "recipes.stdev.lr", 0.3, [True, True, False, False]),
+        ("evaluate demo cifar10 amoc", "attacks.linf_pgd20.steps", 3, [False, True, False, True]),
+        ("evaluate demo cifar10 amoc", "evaluate.seed", 7, [False, True, False, True]),
+        ("attack demo cifar10 standard", "attacks.linf_pgd20.steps", 3, [True]),
+        ("attack demo cifar10 standard", "evaluate.seed", 7, [True]),
+        ("corrupt demo cifar10 standard", "evaluate.seed", 7, [True]),
+    ],
+)
+def test_a_state_is_resumed_with_the_settings_that_it_was_made_with(identities, words, path, value, changed):
+    """A state that does not depend on a setting outlives its change."""
+
+    def edit(raw: dict[str, Any]) -> None:
+        *sections, key = path.split(".")
+        for section in sections:
+            raw = raw[section]
+        assert raw[key] != value
+        raw[key] = value
+
+    before, after = identities(words), identities(words, edit)
+    assert [one != other for one, other in zip(before, after, strict=True)] == changed
+
+
+def test_a_trial_has_a_state_of_its_own(identities, tmp_path):
+    words, output = "pretrain demo cifar10 amoc", tmp_path / "elsewhere"
+    whole, short = identities(words), identities(words, epochs=1, steps_per_epoch=1, output=output)
+    assert whole != short != identities(words, epochs=1, steps_per_epoch=2, output=output)
