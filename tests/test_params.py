@@ -78,9 +78,9 @@ def test_the_paper_profile_is_the_paper():
         "ds", "adv", "imagenet", 200, 512, 0.5,
     )  # fmt: skip
     assert (acl.attack, acl.epsilon, acl.model) == (amoc.attack, amoc.epsilon, amoc.model)
-    assert acl.optimizer.plain() == {
+    assert acl.optimizer.plain() == {  # but that norms and biases are scaled and decay too, as in ACL's own code
         "lr": 5.0, "momentum": 0.9, "weight_decay": 1e-6, "warmup_epochs": 10, "final_lr": 1e-6, "trust": 0.001,
-        "layerwise": "weights", "lr_scaling": "linear",
+        "layerwise": "all", "lr_scaling": "linear",
     }  # fmt: skip
     assert acl.projector.plain() == {"layers": 3, "hidden": 512, "output": 512}
     assert acl.views.plain() == {
