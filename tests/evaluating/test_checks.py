@@ -151,6 +151,14 @@ def test_attacks_that_spare_most_of_an_unprotected_network_are_named():
     assert void_attacks(found) == ["most", "two"]
 
 
+def test_an_attack_of_the_first_images_is_held_against_what_was_right_of_those():
+    """Of six images right, four among the first four: two left are half of them, three are more."""
+    clean = Outcome(torch.ones(6, dtype=torch.bool), None)
+    for left, expected in ((2, []), (3, ["few"])):
+        few = Outcome(torch.arange(4) < left, pgd("linf", 0.1))
+        assert void_attacks({"clean": clean, "few": few}) == expected
+
+
 def test_carlini_and_wagner_counts_as_an_l2_attack():
     attack = CarliniWagner(
         kind="carlini_wagner", norm="l2", epsilon=0.1, steps=1, lr=0.1, binary_search_steps=1, initial_const=1.0

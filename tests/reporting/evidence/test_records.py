@@ -75,6 +75,7 @@ BROKEN = {
     "encoder is no name": (lambda c: c["settings"].update(encoder=3), r"settings\.encoder: input should be a valid"),
     "no images": (lambda c: _pgd(c).update(n=0), r"linf_pgd20\.n: input should be greater than or equal to 1"),
     "accuracy of other bits": (lambda c: _pgd(c).update(accuracy=37.5), r"is 37\.5, but 2 of 8 images are 25\.00"),
+    "accuracy one digit off": (lambda c: _pgd(c).update(accuracy=25.01), r"is 25\.01, but 2 of 8 images are 25\.00"),
     "not base64": (lambda c: _pgd(c).update(correct="?!"), r"correct is not base64"),
     "too few bits": (lambda c: _pgd(c).update(n=9), r"correct holds 1 bytes, but n = 9 images need 2"),
     "bits beyond n": (lambda c: _pgd(c).update(n=2, accuracy=50.0), r"bits set beyond its n = 2 images"),

@@ -129,6 +129,15 @@ def test_a_margin_beyond_what_seeds_do_is_bold(amoc, shown):
     assert beyond_seeds(verdicts).startswith("For 1 part it is known") and f"; {beyond}" in beyond_seeds(verdicts)
 
 
+@pytest.mark.parametrize(("first", "second", "bold"), [(75.0, 80.0, True), (75.0, 61.0, False), (59.0, 40.0, True)])
+def test_a_claim_of_several_parts_is_beyond_seeds_by_all_or_by_one_that_fails(first, second, bold):
+    parts = [Part(column, above("table3", "amoc", ["acl"], (column,))) for column in ("stdev_clean", "adev_clean")]
+    table = {"amoc": {"stdev_clean": first, "adev_clean": second}, "acl": {"stdev_clean": 60.0, "adev_clean": 60.0}}
+    same = {row: own | {"adev_clean_std": own["stdev_clean_std"]} for row, own in FIGURE3.items()}
+    (verdict,) = judged(0.0, *parts, table3=table, figure3=same)
+    assert verdict.beyond == bold
+
+
 @pytest.mark.parametrize(
     ("first", "second", "margin", "bold"),
     [

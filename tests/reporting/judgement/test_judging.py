@@ -146,6 +146,8 @@ def test_narrow_keeps_the_parts_that_the_tables_decide():
     (narrowed,) = narrow(claims, {"t"})
     assert (narrowed.key, narrowed.parts, narrowed.whole) == ("claim1", (BEATS,), False)
     assert narrow(claims, {"t", "u"}) == claims
+    across = Part("a in t over c in u", (ratio(Quantity("t", "a", "x"), Quantity("u", "c", "x"), 0.8, 1.25),))
+    assert narrow([Claim("claim3", "of two tables", "", (across,))], {"t"}) == []
 
 
 def test_reads_lists_every_number_once():
