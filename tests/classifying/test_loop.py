@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amoc.augment import random_shift, to_float
 from amoc.classifying import loop
+from amoc.classifying.early_stopping import hold_out
 from amoc.classifying.loop import Trained, build_attack, logits, passes, train_classifier, train_step
 from amoc.classifying.objectives import attack
 from amoc.engine import capture
@@ -261,6 +262,16 @@ def test_a_curve_holds_means_over_images_of_what_the_objective_looks_at(objectiv
     assert row.pop("loss") == pytest.approx(2 * entropy if objective == "alp" else entropy, rel=1e-4)
     names = {"standard": ["clean"], "pgd_at": ["adversarial"]}.get(objective, ["clean", "adversarial"])
     assert row == {f"{name}_accuracy": pytest.approx(accuracy, rel=1e-5) for name in names}
+
+
+def test_with_early_stopping_a_curve_holds_means_over_the_images_that_are_trained_on():
+    classifier, (images, labels) = network(18), data(19, 13)
+    settings = recipe("standard", "head", epochs=1, milestones=(), lr=1e-30, shift=Shift(pad=0, flip=0.0))
+    kept, _ = hold_out(13, twin(), seed=20)
+    clean, truth = network(18).eval()(to_float(images[kept])), labels[kept]
+    (row,) = run(classifier, settings, images, labels, seed=20, early_stopping=twin()).curve
+    assert row["loss"] == pytest.approx(F.cross_entropy(clean, truth).item(), rel=1e-4)
+    assert row["clean_accuracy"] == pytest.approx(100 * (clean.argmax(1) == truth).double().mean().item(), rel=1e-5)
 
 
 def test_batches_cover_the_order_and_none_has_one_image():

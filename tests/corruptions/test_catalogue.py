@@ -58,6 +58,12 @@ def test_random_ones_differ_by_seed_and_image_and_the_others_do_not(name):
     assert np.array_equal(one, corrupt(images[:1], name, 5, [0], 2)[0]) == (name in fixed)
 
 
+def test_each_severity_has_random_numbers_of_its_own(monkeypatch):
+    monkeypatch.setitem(OURS, "fog", lambda images, severity, streams: to_pixels(streams.uniform(0, 1, 8, 8, 3)))
+    found = {corrupt(smooth_images(1, 8), "fog", severity, [0], 1).tobytes() for severity in SEVERITIES}
+    assert len(found) == len(SEVERITIES)
+
+
 def textured(count: int) -> np.ndarray:
     """Images with edges and fine structure, of which blur takes something at each severity."""
     noise = np.random.default_rng(8).standard_normal((count, 32, 32, 3))

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from amoc.corruptions import spatter
-from amoc.corruptions.catalogue import corrupt
+from amoc.corruptions.catalogue import SEVERITIES, corrupt
 from amoc.corruptions.gaussian import smooth
+from amoc.corruptions.pixels import to_pixels
 from amoc.corruptions.streams import Streams
+from tests.corruptions.conftest import is_cut_off, smooth_images
 
 LAYERS = json.loads((Path(__file__).parent / "opencv.json").read_text())
 
@@ -68,6 +70,27 @@ def test_mud_covers_with_brown(severity):
     cover = (255 - covered[..., 0]) / (255 - 63)
     assert 0 < np.mean(cover > 0) < 0.5 and cover[cover > 0.01].min() > 0.79
     assert np.allclose(covered[..., 2], 255 - cover * (255 - 20), atol=2)
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_drops_are_as_large_and_many_as_published(severity):
+    mean, deviation, blur, threshold, strength = (
+        (0.62, 0.1, 0.7, 0.7, 0.5), (0.65, 0.1, 0.8, 0.7, 0.5), (0.65, 0.3, 1, 0.69, 0.5),
+        (0.65, 0.1, 0.7, 0.69, 0.6), (0.65, 0.1, 0.5, 0.68, 0.6),
+    )[severity - 1]  # fmt: skip
+    images, streams = smooth_images(4, 32), Streams(1, "spatter", severity, numbers=range(4))
+    liquid = smooth(mean + deviation * streams.normal(32, 32), blur)
+    liquid = np.where(liquid < threshold, 0, liquid)
+    if severity > 3:
+        cover = smooth((liquid > threshold).astype(float), strength)
+        cover = np.where(cover < 0.8, 0, cover)[..., None]
+        expected = images * (1 - cover) + np.array((63, 42, 20)) * cover
+    else:
+        drops = to_pixels(liquid)
+        shine = drops * spatter.lit(drops).astype(float)
+        shine *= strength / shine.max(axis=(1, 2), keepdims=True)
+        expected = images + shine[..., None] * np.array((175, 238, 238))
+    assert is_cut_off(corrupt(images, "spatter", severity, range(4), 1), expected.clip(0, 255))
 
 
 def test_an_image_without_a_drop_stays_as_it_is():

@@ -37,6 +37,12 @@ def test_estimate_is_an_upper_bound(name):
     assert taken < estimate
 
 
+@pytest.mark.parametrize(("classes", "candidates"), [(4, 3), (10, 9), (20, 9)])
+def test_deepfool_takes_a_gradient_for_each_other_class_of_ten_at_most(classes, candidates):
+    one = SUITE["linf_deepfool"]
+    assert passes({"a": one}, 100, classes) == 100 + 100 * 2 * one.steps * candidates
+
+
 def test_suite_adds_up_and_subsets_count_as_such():
     one = SUITE["linf_pgd"]
     assert passes({}, 100, 10) == 100

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from amoc.evaluating import attacks
 from amoc.evaluating.fingerprint import SUITE, images_and_labels, network
@@ -48,3 +49,20 @@ def test_masked_gradients_are_a_doubt():
     model[0].weight.data *= 1e4  # tanh saturates
     doubts = measure(model, images, labels, {}, batch_size=5, seed=4).doubts
     assert any("gradient of the loss is zero" in doubt for doubt in doubts)
+
+
+def test_gradients_are_looked_at_for_the_whole_first_batch():
+    class Flat(nn.Module):
+        """Without a gradient at the last image of the first batch."""
+
+        def __init__(self, model: nn.Module, image: torch.Tensor) -> None:
+            super().__init__()
+            self.model, self.image = model, image
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits, same = self.model(images), (images == self.image).flatten(1).all(dim=1, keepdim=True)
+            return torch.where(same, logits.detach(), logits)
+
+    model, images, labels = subject()
+    doubts = measure(Flat(model, images[4]).eval(), images, labels, {}, batch_size=5, seed=5).doubts
+    assert [doubt.partition(":")[0] for doubt in doubts] == ["the gradient of the loss is zero at 1 of 5 images"]

@@ -25,8 +25,8 @@ def pixels(*values: float) -> torch.Tensor:
 
 
 def test_a_settled_image_is_not_asked_about_again():
-    model, truth = Counting(), torch.tensor([1, 0, 1])
-    spared = Sparing(model, pixels(0, 2, 0), lambda _, logits, rows: logits.argmax(dim=1) != truth[rows])
+    model, truth, images = Counting(), torch.tensor([1, 0, 1]), pixels(0, 2, 0)
+    spared = Sparing(model, images, lambda _, logits, rows: logits.argmax(dim=1) != truth[rows])
     versions = [pixels(0.5, 1.5, 3), pixels(0.25, 0.5, 0), pixels(7, 9, 9)]
     assert [spared(version)[:, 0].tolist() for version in versions] == [[0.5, 1.5, 3], [0.25, 0.5, 3], [7, 0.5, 3]]
     assert model.asked == [[0.5, 1.5, 3], [0.25, 0.5], [7]]
@@ -34,6 +34,7 @@ def test_a_settled_image_is_not_asked_about_again():
     with pytest.raises(AllSettled):
         spared(versions[0])
     assert not spared.training
+    assert images.flatten().tolist() == [0, 2, 0]
 
 
 def test_gradients_are_those_of_the_images_that_are_asked_about():

@@ -56,6 +56,8 @@ def test_large_logits_neither_overflow_nor_lose_the_loss(dtype):
     same, opposite = query.clone(), -query
     assert info_nce(query, same, opposite, 0.001).item() == 0
     assert info_nce(query, opposite, same, 0.001).item() == pytest.approx(2000)
+    both = info_nce(torch.cat([same, opposite]), torch.cat([same, same]), same, 0.001)
+    assert both.tolist() == pytest.approx([log(2)] * 2, rel=1e-4)  # logits of 1000, and of -1000 in the row beside it
     equals = info_nce(query, same, same.expand(3, 2), 0.001)
     assert equals.item() == pytest.approx(log(4), rel=1e-5)  # float32 logits of 1000 have four decimals
 

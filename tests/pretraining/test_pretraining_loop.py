@@ -191,9 +191,24 @@ def test_curve(settings, train, data, monkeypatch):
     assert clock.plain()["counts"]["images"] == 27
 
 
+def test_of_many_images_the_first_are_looked_at_with_their_own_labels(settings, train, data, monkeypatch):
+    monkeypatch.setattr(loop, "LOOKED_AT", 5)
+    method, trained, _ = train(settings)
+    features = features_of(method.encoder, data[0][:5], "adv", 4)
+    last = trained.curve[-1]
+    assert last["spread"] == pytest.approx(spread(features), rel=1e-5)
+    assert last["neighbour_accuracy"] == neighbour_accuracy(features, data[1][:5])
+
+
 def test_every_epoch_has_the_same_columns(settings, train):
     trained = train(settings)[1]
     assert len({tuple(row) for row in trained.curve}) == 1
+
+
+def test_the_curve_of_a_trial_is_the_mean_over_the_steps_that_it_takes(settings, train):
+    seen = []
+    _, trained, _ = train(settings, prepare=spy(seen), steps_per_epoch=1)
+    assert [row["loss"] for row in trained.curve] == pytest.approx([step["terms"][0] for step in seen])
 
 
 def test_trial_is_a_beginning_of_the_schedule(settings, train):
@@ -508,6 +523,21 @@ def test_epochs_are_saved_every_so_often_and_the_last_always(settings, train):
     assert method.banks["clean"].position == 27 % 10
 
 
+def test_saves_at_the_ends_of_epochs_are_as_rare_as_asked(settings, train, monkeypatch):
+    # at the start, after each epoch but the last, and after each save
+    seconds = iter([0.0, 10.0, 61.0, 61.0, 100.0, 122.0, 122.0, 140.0])
+    monkeypatch.setattr(loop, "monotonic", lambda: next(seconds))
+    saved, save = [], Checkpoint.save
+
+    def noted(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        saved.append((state["epoch"], state["step"]))
+        save(checkpoint, state)
+
+    monkeypatch.setattr(Checkpoint, "save", noted)
+    train(settings.model_copy(update={"epochs": 5}), saves=True)
+    assert saved == [(2, 0), (4, 0), (5, 0)]  # after 61 s, 61 s later, and the last
+
+
 # ---------------------------------------------------------------- runs that go wrong
 
 
@@ -550,6 +580,13 @@ def test_features_that_are_all_the_same_are_reported(settings, train):
     assert len(trained.curve) == 3  # judged at the end only: a run may recover
     assert trained.curve[-1]["spread"] == pytest.approx(0, abs=1e-6)
     assert train(settings, saves=True, images=grey)[1] == trained
+
+
+def test_features_that_are_all_the_same_for_a_while_only_are_no_collapse(settings, train, monkeypatch):
+    looks = []
+    monkeypatch.setattr(loop, "features_of", lambda *given: looks.append(given) or features_of(*given))
+    monkeypatch.setattr(loop, "collapsed", lambda features: len(looks) < 3)
+    assert train(settings)[1].status == "ok"
 
 
 def test_projections_that_are_all_the_same_are_reported(settings, train):

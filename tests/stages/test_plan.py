@@ -208,6 +208,16 @@ def test_a_changed_input_is_seen(pipeline):
     assert reasons("reports/table") == {"train@demo-one": ("inputs",), "reports/table@demo": ("follows",)}
 
 
+def test_a_stage_of_which_more_than_the_code_changed_may_write_something_else(pipeline):
+    reproduced()
+    change_code()
+    Path("dvc.yaml").write_text(PIPELINE.replace("cp constant.txt", "cp ./constant.txt"))
+    follow = ("follows",)
+    assert reasons("reports/table") == {
+        "behaviour": ("command", "code"), "train@demo-one": follow, "reports/table@demo": follow,
+    }  # fmt: skip
+
+
 RESOLVED = """
 stages:
   settings:

@@ -75,6 +75,7 @@ def of_suites(*names: str) -> set[str]:
     return {f"{kind}/{name}" for kind in ("suites", "probed_suites") for name in names}
 
 
+SUITES = ("probe", "table5", "early_stopped", "v1", "radii", "single", "peers")
 EDITS = {
     "of a run": ([("runs.cifar10.moco.seed", 7)], {"cifar10/moco"}),
     "of one of two lengths": ([("profiles.demo.scale.long", 4)], {"cifar10/moco_long"}),
@@ -94,9 +95,20 @@ EDITS = {
     ),
     "of the head that is attacked": (
         [("attacked_probe", "stdev")],
-        {f"probed_suites/{name}" for name in ("probe", "table5", "early_stopped", "v1", "radii", "single", "peers")},
+        {f"probed_suites/{name}" for name in SUITES},
     ),
     "of the twin": ([("early_stopping.every", 2)], {"cifar10/standard", "cifar10/amoc_finetuned"}),
+    "of evaluation": (
+        [("evaluate.seed", 9)],
+        {"protocols/probes", "protocols/peers", *of_suites(*SUITES), "embedding", "corrupt", "sheet"},
+    ),
+    "of the engine": (
+        [("profiles.demo.engine.precision", "bfloat16")],
+        {
+            *(f"cifar10/{name}" for name in ("amoc", "moco", "moco_long", "acl", "amoc_half")),  # one says its own
+            *("cifar100/amoc", "cifar10/standard", "cifar10/amoc_finetuned", *of_suites(*SUITES), "corrupt"),
+        },
+    ),
     "of another profile": ([("profiles.small.scale.short", 99)], set()),
     "the profile": ([("profile", "small")], set()),
 }

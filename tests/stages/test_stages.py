@@ -23,6 +23,7 @@ from dvc.stage import PipelineStage
 
 from amoc import datasets
 from amoc.augment import to_float
+from amoc.classifying.loop import Trained
 from amoc.engine.clock import STAGES_AT_ONCE
 from amoc.engine.files import digest, read_json
 from amoc.models.classifier import Classifier
@@ -31,7 +32,8 @@ from amoc.params import PROFILES, Params
 from amoc.pretraining import numerics
 from amoc.refusal import Refusal
 from amoc.reporting.evidence import checked, clocks, corruption_records, records
-from stages import attack, evaluate, paths, pretrain, settings
+from stages import attack, classify, evaluate, paths, pretrain, settings
+from stages.results import worst
 from tests import shipped
 from tests.stages import tiny
 
@@ -352,6 +354,20 @@ def test_a_network_and_its_twin_tell_where_they_come_from(here):
         assert about["epoch"] in (1, 2) if twin else about["epoch"] == 2
 
 
+def test_the_twin_is_the_best_epoch_and_not_the_last(tmp_path, monkeypatch):
+    def trained(network: Classifier, *given: object, **options: object) -> Trained:
+        best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        best["head.bias"] += 7
+        return Trained([{"epoch": 1}, {"epoch": 2}], 1, best, "ok")
+
+    monkeypatch.chdir(tiny.project(tmp_path))
+    monkeypatch.setattr(classify, "train_classifier", trained)
+    classify.main("demo", "cifar10", "standard")
+    last, twin = (load_classifier(paths.classifier("demo", "cifar10", "standard", twin)) for twin in (False, True))
+    assert torch.equal(twin[0].head.bias, last[0].head.bias + 7)
+    assert (last[1]["epoch"], twin[1]["epoch"]) == (2, 1)
+
+
 def test_a_finetuned_network_tells_of_its_encoder(here):
     _, encoder = load_encoder(paths.encoder("demo", "cifar10", "amoc"))
     _, about = load_classifier(paths.classifier("demo", "cifar10", "amoc_finetuned"))
@@ -470,6 +486,7 @@ def test_a_protocol_of_the_whole_network_leaves_the_encoder_as_it_was(built, tmp
     encoder = paths.encoder("demo", "cifar10", "amoc")
     result, kept = paths.result("evaluate", "demo", "cifar10", "amoc.peers"), encoder.read_bytes()
     before = checked.read(records.Record, result).measurements
+    monkeypatch.setattr(evaluate, "processes", lambda device: 1)  # as on a GPU: several have an encoder each
     evaluate.main("demo", "cifar10", "amoc", protocols="peers")
     assert encoder.read_bytes() == kept
     after = checked.read(records.Record, result).measurements
@@ -547,6 +564,20 @@ def test_a_trial_writes_elsewhere_and_trains_less(here, tmp_path):
     _, about = load_encoder(tmp_path / paths.encoder("demo", "cifar10", "amoc"))
     assert about["epoch"] == 1
     assert read_json(tmp_path / paths.clock("pretrain", "demo", "cifar10", "amoc"))["counts"]["images"] == 2 * 16
+
+
+def test_a_probe_whose_training_diverged_says_so_whatever_it_still_gets_right(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(evaluate, "train_classifier", lambda *given, **options: Trained([], None, None, "nan"))
+    evaluate.main("demo", "cifar10", "amoc", output=tmp_path)
+    record = checked.read(records.Record, tmp_path / paths.result("evaluate", "demo", "cifar10", "amoc"))
+    assert record.status == "nan" and "adev: training ceased to be finite" in record.note
+    assert record.measurements["adev"]["clean"].n == 24
+
+
+def test_of_several_ends_the_worst_is_reported():
+    assert worst("ok", "nan", "collapsed") == worst("collapsed", "nan") == "nan"
+    assert worst("ok", "collapsed", "ok") == "collapsed" and worst("ok", "ok") == "ok"
 
 
 def test_a_run_that_diverged_is_reported_and_stops_nothing(tmp_path, monkeypatch, _short):
