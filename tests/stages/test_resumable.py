@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import torch
 
+from amoc.engine.checkpoint import Checkpoint
 from amoc.engine.clock import Clock
 from amoc.engine.files import digest, read_json
 from amoc.engine.interruption import Interrupted, Stop
-from stages import resumable
+from stages import evaluate, resumable
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 COMMANDS = [
@@ -109,6 +110,17 @@ def test_without_a_state_nothing_counts_twice(tmp_path, monkeypatch):
         with clock.phase("total"):
             resumable.resumed(checkpoint, clock, Stop())
         assert clock.plain()["seconds"] == {"total": 1}
+
+
+def test_the_state_of_attacks_never_outlives_that_of_the_training(finished, tmp_path, monkeypatch):
+    """On a GPU what is trained anew would not be what was attacked."""
+    ended, finish = [], Checkpoint.finish
+    monkeypatch.setattr(Checkpoint, "finish", lambda each: ended.append(each.folder.name) or finish(each))
+    monkeypatch.chdir(finished)
+    evaluate.main("demo", "cifar10", "amoc", output=tmp_path)
+    parts = [name.removeprefix("evaluate-demo-cifar10-amoc-").rpartition("-")[0] for name in ended]
+    assert sorted(parts) == ["adev", "adev-attacked", "stdev", "stdev-attacked"]
+    assert all(parts.index(f"{probe}-attacked") < parts.index(probe) for probe in ("adev", "stdev"))
 
 
 class Entered(Exception):
