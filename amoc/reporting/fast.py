@@ -118,11 +118,10 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
 
 @dataclass(frozen=True)
 class Loss:
-    """How much of a robust measure a way loses against AMOC, beside how far AMOC's own seeds lie apart; in points."""
+    """How much of a robust measure a way loses against AMOC, in points."""
 
     measure: str
     lost: float
-    spread: float
 
     @property
     def within(self) -> bool:
@@ -137,8 +136,7 @@ def losses(found: Mapping[str, Seeds], key: str) -> list[Loss] | None:
         both = sorted(baseline.keys() & own.keys())
         if len(both) < 2 or len(own) < len(found[key]):
             return None
-        lost = sum(baseline[seed] - own[seed] for seed in both) / len(both)
-        result.append(Loss(measure, lost, max(baseline.values()) - min(baseline.values())))
+        result.append(Loss(measure, sum(baseline[seed] - own[seed] for seed in both) / len(both)))
     return result
 
 
@@ -154,10 +152,7 @@ def wins(params: Params, profile: str, found: Mapping[str, Seeds]) -> str:
         sentence = f"None of the measured attacks {rule}."
     else:
         share = 100 * _passes(params, profile, best) / _passes(params, profile, "amoc")
-        points = ", ".join(
-            f"{words.measure(each.measure)} {-each.lost:+.2f} (AMOC's own seeds: {each.spread:.2f} apart)"
-            for each in lost[best]
-        )
+        points = ", ".join(f"{words.measure(each.measure)} {-each.lost:+.2f}" for each in lost[best])
         named = f"**{call(params, profile, best)}**, at {share:.0f} % of AMOC's passes"
         sentence = f"The cheapest attack that {rule}, is {named}: {points}."
     left = [key for key, each in lost.items() if each is None]

@@ -27,6 +27,7 @@ METHODS = ("moco", "acl", "amoc")  # runs, and how their methods look in figures
 COLUMNS = (
     Column("n", "n", "number of seeds that both methods have", digits=0),
     Column("difference", "Difference", "first method minus second, averaged over the seeds, in points of accuracy"),
+    Column("half_width", "± 95 %", "half the width of the difference's 95 % interval by the t-test, in points"),
     # a digit more than usual: else numbers beside a bound hide on which side of it they are
     Column("d", "d", "Cohen's d for paired values: mean of the differences over their standard deviation", digits=3),
     Column("t", "t", "statistic of the paired t-test"),
@@ -156,6 +157,7 @@ def _row(one: Tested, names: Mapping[str, str]) -> Row:
     if compared is not None:
         cells |= {
             "difference": Cell(compared.difference, shown=f"{compared.difference:+.2f}"),
+            "half_width": Cell(compared.half_width),
             "d": Cell(compared.effect_size),
             "t": Cell(compared.t),
             "p": Cell(compared.t_p),

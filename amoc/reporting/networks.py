@@ -86,8 +86,9 @@ READING = """\
 Percentage of the test images that are still classified correctly under the attack. The brackets give epochs and batch
 size (b); with a +, those of pre-training and of the training after it. **Bold** and _underscored_ mark the best and
 second best at the last epoch. An early-stopped twin is the same network at its best epoch under PGD (Standard: on clean
-images), judged on training images held out for this; it faces fewer attacks and is not ranked. No whole network here is
-trained on the held-out images; the papers' networks are trained on all, as are our encoders and their linear layers.
+images), the first of equals, judged on training images held out for this; it faces fewer attacks and is not ranked. No
+whole network here is trained on the held-out images; the papers' networks are trained on all, as are our encoders and
+their linear layers.
 """
 SAME = "correct on the same images as the row above: the best epoch on held-out images is the last, or equivalent to it"
 COMPARING = "Below each row are the numbers that the paper printed, and ours minus those.\n"

@@ -25,7 +25,7 @@ several. **Bold** and _underscored_ mark the best and second best mean of each c
 well.
 """
 SEEDS = Column("seeds", "Seeds", digits=0)
-SPREAD = "spread"  # row of the differences that says how far the baseline's own seeds lie apart
+SPREAD = "spread"  # row of the differences that says how far seeds lie apart
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, S
 
 
 def differences(params: Params, profile: str, study: Study, found: Mapping[str, Seeds]) -> Table:
-    """Each line minus the baseline, seed by seed; below it how far the baseline's own seeds lie apart."""
+    """Each line minus the baseline, seed by seed; below it the standard deviation between seeds (`deviation`)."""
     baseline, *others = study.lines
     named = study.call(params, profile, baseline.run)
     rows = []
@@ -95,9 +95,8 @@ def differences(params: Params, profile: str, study: Study, found: Mapping[str, 
         cells = {measure: _difference(found[line.key], found[baseline.key], measure, both) for measure in MEASURES}
         label = study.call(params, profile, line.run)
         rows.append(Row(line.key, label, {SEEDS.key: Cell(len(both))} | cells, ranked=False))
-    own = {measure: _spread(numbers(found[baseline.key], measure).values()) for measure in MEASURES}
-    count = {SEEDS.key: Cell(len(found[baseline.key]))}
-    rows.append(Row(SPREAD, "Its own largest minus smallest seed", count | own, ranked=False))
+    between = {measure: Cell(deviation(found, measure)) for measure in MEASURES}
+    rows.append(Row(SPREAD, "Standard deviation between seeds", {SEEDS.key: Cell(missing="-")} | between, ranked=False))
     columns = tuple(Column(measure, words.measure(measure)) for measure in MEASURES)
     return Table(f"Minus {named}", (SEEDS, *columns), tuple(rows))
 
@@ -133,8 +132,3 @@ def _difference(ones: Seeds, others: Seeds, measure: str, both: Sequence[int]) -
     one, other = numbers(ones, measure), numbers(others, measure)
     cell = mean([one[seed] - other[seed] for seed in both if seed in one and seed in other], len(both))
     return cell if cell.value is None else Cell(cell.value, deviation=cell.deviation, shown=f"{cell.value:+.2f}")
-
-
-def _spread(values: Iterable[float]) -> Cell:
-    values = list(values)
-    return Cell(max(values) - min(values)) if len(values) > 1 else Cell()

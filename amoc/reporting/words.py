@@ -35,7 +35,7 @@ ATTACKS = {
 
 EVIDENCE = {  # by the source of the images: what a report's numbers are good for
     "digits": "It shows that the pipeline works; neither numbers nor orderings are evidence.",
-    "cifar": "Read orderings, not numbers.",
+    "cifar": "Read orderings, not numbers, and those only where another seed would keep them.",
 }
 BATCHES = (64, 128, 256, 512)  # of the papers
 _WIDTH = 120  # of running text

@@ -90,6 +90,7 @@ def test_one_test_by_hand(params, everything):
     row = figure3.build(params, "demo", everything()).metrics["amoc_moco"]
     assert row["difference_stdev_clean"] == 0.6
     assert row["t_stdev_clean"] == pytest.approx(0.6 / (0.3 / 5) ** 0.5, abs=1e-4)
+    assert row["half_width_stdev_clean"] == pytest.approx(2.7764 * (0.3 / 5) ** 0.5, abs=1e-4)  # 97.5 % of Student's t
     assert row["d_stdev_clean"] == pytest.approx(0.6 / 0.3**0.5, abs=1e-4)
     assert row["p_stdev_clean"] == pytest.approx(0.0705, abs=1e-4)  # Student's t of 2.449 with 4 degrees of freedom
 
@@ -136,7 +137,8 @@ def test_differences_that_do_not_vary_are_shown_as_they_are(params, everything, 
     report = figure3.build(params, "demo", everything(**constant))
     assert report.metrics["amoc_moco"]["d_stdev_clean"] is None and report.metrics["amoc_moco"]["p_stdev_clean"] == 1.0
     row = next(line for line in report.markdown.splitlines() if line.startswith("| AMOC - MoCo, StdEv clean"))
-    assert [cell.strip() for cell in row.strip("|").split("|")[1:]] == ["5", "+1.00", "inf", "inf", "1", "1", "0.0625"]
+    cells = [cell.strip() for cell in row.strip("|").split("|")[1:]]
+    assert cells == ["5", "+1.00", "inf", "inf", "inf", "1", "1", "0.0625"]
     json.dumps(report.metrics, allow_nan=False)
     report.draw()
 
@@ -170,7 +172,7 @@ def test_the_page_says_what_so_many_pairs_can_show(params, everything):
 
 def test_a_number_near_a_bound_shows_its_side():
     """p is above 0.05, and d below what would give it: rounded to two decimals, both would be at their bounds."""
-    compared = PairedComparison(5, 31.6, 2.77, 0.05036, 0.125, 1.2386)
+    compared = PairedComparison(5, 31.6, 31.7, 2.77, 0.05036, 0.125, 1.2386)
     near = figure3.Tested("amoc_moco", "stdev_pgd20", (1, 2, 3, 4, 5), compared, 0.37)
     names = {"amoc": "AMOC", "moco": "MoCo"}
     row = to_markdown(Table("Pair", figure3.COLUMNS, (figure3._row(near, names),))).splitlines()[2]

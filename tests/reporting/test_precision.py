@@ -53,7 +53,8 @@ def test_rows_are_precisions_and_the_difference_is_by_seed(params, everything):
     numbers = report.metrics
     assert (numbers["amoc_float32"]["stdev_pgd20"], numbers["amoc"]["stdev_pgd20"]) == (21.5, 20.5)
     assert numbers["amoc_minus_float32"]["stdev_pgd20"] == ((20 - 20) + (21 - 23)) / 2
-    assert numbers["spread"]["stdev_pgd20"] == 3
+    between = ((0.5 * (23 - 20) ** 2 + 0.5 * (21 - 20) ** 2) / 2) ** 0.5  # half a squared difference is a variance
+    assert numbers["spread"]["stdev_pgd20"] == pytest.approx(between, abs=1e-4)
     assert [row["key"] for row in csv.DictReader(report.csv.splitlines())] == ["amoc_float32", "amoc"]
 
 

@@ -92,7 +92,8 @@ def test_the_first_lines_say_what_stands_in_for_what(params):
         small["recipes"][recipe] = {"epochs": epochs}
     small["scale"] |= {"batch_size": 0.25, "bank_length": 1}
     assert unwrapped(words.stands_in(params, "small", "cifar10")) == (
-        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers. "
+        "> **small**: 5000 training, 1000 test images stand in for all of CIFAR-10. Read orderings, not numbers, "
+        "and those only where another seed would keep them. "
         "Changed: width 8 instead of 64, pre-training epochs 21 instead of 200, AMOC's batch size 64 instead of 256, "
         "training epochs 20-30 instead of 76-164, and more: see `profiles.small` in params.yaml."
     )

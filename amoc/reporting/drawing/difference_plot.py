@@ -91,7 +91,7 @@ def _panel(axes: Axes, changes: Sequence[Change], reach: float) -> None:
         if max(map(abs, change.differences)) > reach:
             mean = fmean(change.differences)
             arrow, end = ("\N{LEFTWARDS ARROW}", "left") if mean < 0 else ("\N{RIGHTWARDS ARROW}", "right")
-            shown = f"{mean:+.1f}".replace("-", "\N{MINUS SIGN}")
+            shown = f"{round(mean, 6):+.1f}".replace("-", "\N{MINUS SIGN}")
             text = f"{arrow} {shown}" if end == "left" else f"{shown} {arrow}"
             place = {"ha": end, "va": "center_baseline", "size": SMALL, "bbox": PLATE}
             axes.text(reach if mean > 0 else -reach, y, text, color=colour, **place)

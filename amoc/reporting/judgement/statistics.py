@@ -17,6 +17,7 @@ class PairedComparison:
 
     seeds: int
     difference: float  # mean over the seeds, in the unit of the inputs
+    half_width: float  # of the interval around it, by the t-test
     t: float
     t_p: float  # two-sided
     wilcoxon_p: float  # two-sided
@@ -37,6 +38,7 @@ def compare(first: Sequence[float], second: Sequence[float]) -> PairedComparison
     return PairedComparison(
         seeds=len(differences),
         difference=fmean(differences),
+        half_width=half_width(first, second),
         t=t,
         t_p=t_p,
         wilcoxon_p=wilcoxon(first, second),
@@ -57,6 +59,16 @@ def paired_t_test(first: Sequence[float], second: Sequence[float]) -> tuple[floa
 
     result = ttest_rel(first, second)
     return float(result.statistic), float(result.pvalue)
+
+
+def half_width(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> float:
+    """Of the interval around the mean difference in which the paired t-test rejects nothing: t std(d) / sqrt(n).
+
+    Of differences that do not vary it is infinite, because nothing is known of their spread.
+    """
+    differences = _differences(first, second)
+    pairs = len(differences)
+    return math.inf if _constant(differences) else stdev(differences) * least_effect_size(pairs, 1 - level)
 
 
 def wilcoxon(first: Sequence[float], second: Sequence[float]) -> float:

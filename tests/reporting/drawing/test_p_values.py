@@ -11,7 +11,7 @@ from amoc.reporting.judgement.statistics import PairedComparison
 
 
 def mark(p: float, holm: float, wilcoxon: float = 0.0625, methods=("amoc", "acl"), d: float = 2.0) -> Mark:
-    compared = PairedComparison(5, -1.25, 3.0, p, wilcoxon, d)
+    compared = PairedComparison(5, -1.25, 1.16, 3.0, p, wilcoxon, d)
     return Mark(methods, tuple(method.upper() for method in methods), compared, holm)
 
 

@@ -12,6 +12,7 @@ from amoc.reporting.judgement.statistics import (
     blocked_deviation,
     compare,
     effect_size,
+    half_width,
     holm,
     least_difference,
     least_effect_size,
@@ -83,11 +84,21 @@ def test_two_rows_in_blocks_are_a_paired_test():
     assert paired_t_test([value + shift for value in AMOC], ACL)[1] == pytest.approx(0.05, rel=1e-9)
 
 
+@pytest.mark.parametrize("level", [0.95, 0.9])
+def test_the_interval_of_a_difference_is_scipys(level):
+    interval = stats.ttest_rel(AMOC, ACL).confidence_interval(level)
+    assert half_width(AMOC, ACL, level) == pytest.approx((interval.high - interval.low) / 2, rel=1e-9)
+
+
+def test_differences_that_do_not_vary_have_no_interval():
+    assert half_width([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]) == math.inf
+
+
 def test_compare_gathers_them():
     compared = compare(AMOC, ACL)
     assert (compared.t, compared.t_p) == paired_t_test(AMOC, ACL)
     assert (compared.wilcoxon_p, compared.effect_size) == (wilcoxon(AMOC, ACL), effect_size(AMOC, ACL))
-    assert compared.seeds == 5
+    assert (compared.seeds, compared.half_width) == (5, half_width(AMOC, ACL))
     assert compared.difference == pytest.approx(np.mean(AMOC) - np.mean(ACL))
     assert compared.t == pytest.approx(compared.effect_size * math.sqrt(5))
 
