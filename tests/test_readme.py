@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from scipy.stats import binomtest
 
 from amoc import datasets
 from amoc.layers import merge
@@ -342,6 +343,28 @@ def test_numbers_of_the_small_profile_are_those_recorded() -> None:
                 cells.append(f"{mean(accuracies):.1f} ± {stdev(accuracies):.1f}")
         title = {"moco": "MoCo", "acl": "ACL", "amoc": "AMOC"}[run]
         assert row == f"| {title} | {' | '.join(cells)} |"
+
+
+def test_differences_from_trades_are_those_recorded() -> None:
+    """McNemar's exact test: of the images that one network alone has right, are they as often the one's?"""
+    _, rule, *rows = README.split("<!-- trades:begin -->")[1].split("<!-- trades:end -->")[0].strip().splitlines()
+    pairs = {
+        "seed 1": ("cifar10", "amoc_finetuned", "trades"),
+        "seed 2": ("cifar10", "amoc_seed2_finetuned", "trades_seed2"),
+        "CIFAR-100": ("cifar100", "amoc_finetuned", "trades"),
+    }
+    expected = []
+    for name, (dataset, *models) in pairs.items():
+        ours, theirs = (records.find(shipped.params(), "attack", "small", dataset, m, ROOT / RESULTS) for m in models)
+        for which, title in (("last", "last epoch"), ("early_stopped", "early-stopped")):
+            cells = []
+            for attack in ("clean", "linf_pgd20", "linf_autoattack"):
+                one, other = (record.outcome(which, attack).images for record in (ours, theirs))
+                gained, lost = (int(only.sum()) for only in (one & ~other, other & ~one))
+                p = binomtest(gained, gained + lost).pvalue
+                cells.append(f"{100 * (gained - lost) / len(one):+.1f} (p = {p:.3f})")
+            expected.append(f"| {name}, {title} | {' | '.join(cells)} |")
+    assert rule.startswith("|---") and rows == expected
 
 
 def recorded(path: str) -> list[str]:
