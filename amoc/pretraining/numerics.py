@@ -37,6 +37,7 @@ class Path:
 
 PATHS = {
     "float32": Path("float32"),  # the reference of the drift
+    "float32, again": Path("float32"),  # what a device does otherwise the second time: a GPU something, a CPU nothing
     "float32, norms not folded": Path("float32", folded=False),
     "float32, fused optimiser": Path("float32", fused=True),
     "float32, compiled": Path("float32", compile="encoders"),

@@ -105,4 +105,5 @@ def test_the_compiler_and_the_fused_optimiser_round_otherwise_and_no_worse(tiny,
     there = [name for name, path in numerics.PATHS.items() if path.compile in (False, "encoders")]
     assert list(found) == there
     assert found["float32, compiled"].gradient < 1e-2
+    assert found["float32, again"] == found["float32"] and found["float32"].drift == 0
     assert found["float32, fused optimiser"].drift < 0.1
