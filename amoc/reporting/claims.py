@@ -36,7 +36,7 @@ def build(params: Params, profile: str, written: Path = reports.REPORTS) -> Repo
     text = page(
         words.stands_in(params, profile, *DATASETS),
         f"# Claims of the papers: {verdicts.count(judged)}",
-        *words.sizes(params, profile),
+        words.sizes(params, profile),
         verdicts.beyond_seeds(judged),
         verdicts.markdown(judged, "Claim"),
         *((MEANS, otherwise) if otherwise else ()),

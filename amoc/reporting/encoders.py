@@ -113,11 +113,11 @@ class Listing:
         text = page(
             words.stands_in(params, profile, self.dataset, networks=()),
             f"# {self.title}",
-            *((f"![{self.title}, {profile} profile]({self.name}.svg)",) if self.draw else ()),
+            f"![{self.title}, {profile} profile]({self.name}.svg)" if self.draw else None,
             to_markdown(table),
             reading + self.caption,
-            *(machines(profile, self.dataset, found.values(), results) if self.clocked else ()),
-            *verdicts.alone(self.name, numbers, "table", *words.sizes(params, profile)),
+            machines(profile, self.dataset, found.values(), results) if self.clocked else None,
+            *verdicts.alone(self.name, numbers, "table", words.sizes(params, profile)),
         )
         subtitle = f"{profile}: {words.images(params, profile, self.dataset)}"
         picture = partial(self.draw, subtitle, found) if self.draw else None
@@ -138,8 +138,8 @@ def find(
     return found
 
 
-def machines(profile: str, dataset: str, found: Iterable[Record | None], results: Path) -> tuple[str, ...]:
-    """On what the encoders were pre-trained, as a section, where it was not the same for all; else nothing.
+def machines(profile: str, dataset: str, found: Iterable[Record | None], results: Path) -> str | None:
+    """On what the encoders were pre-trained, as a section, where it was not the same for all; else None.
 
     Read from results/<profile>/<dataset>/pretrain/<run>.clock.json.
 
@@ -151,9 +151,9 @@ def machines(profile: str, dataset: str, found: Iterable[Record | None], results
         if record is not None and (clock := clocks.find(profile, dataset, record.name, results)) is not None:
             runs.setdefault(clock.device, []).append(f"`{record.name}`")
     if len(runs) < 2:
-        return ()
+        return None
     told = "; ".join(f"{', '.join(names)} on {device}" for device, names in runs.items())
-    return (words.paragraphs(f"Not all encoders were pre-trained on the same kind of machine: {told}. {MACHINES}"),)
+    return words.paragraphs(f"Not all encoders were pre-trained on the same kind of machine: {told}. {MACHINES}")
 
 
 def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Table:

@@ -103,7 +103,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         f"![cost against robust accuracy of each way, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         study.READING,
-        *study.machines(profile, found, results),
+        study.machines(profile, found, results),
         MEANING,
         "## Differences from AMOC, seed by seed",
         to_markdown(apart),

@@ -79,7 +79,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         f"![p-values of paired tests between MoCo, ACL and AMOC, {profile} profile]({NAME}.svg)",
         to_markdown(table),
         can_show(tests),
-        *study.machines(profile, by_seed, results),
+        study.machines(profile, by_seed, results),
         f"## {listing.title}",
         to_markdown(accuracies),
         SEEDS,

@@ -87,14 +87,14 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         words.stands_in(params, profile, DATASET, networks=()),
         f"# {STUDY.title}",
         "## Encoders trained in either precision, and their linear layers with them",
-        *((SAME,) if _same(params, profile) else ()),
+        SAME if params.engine(profile).precision == "float32" else None,
         to_markdown(measured),
         study.READING,
-        *study.machines(profile, found, results),
+        study.machines(profile, found, results),
         to_markdown(apart),
         "## One step, each way to compute it",
         to_markdown(step) if numerics else "Not measured yet: run `python -m stages.numerics`.\n",
-        *((told(numerics),) if numerics else ()),
+        told(numerics) if numerics else None,
     )
     minus = {key if key == study.SPREAD else f"{key}_minus_float32": row for key, row in metrics(apart).items()}
     numbers = metrics(measured) | minus | metrics(step)
@@ -133,7 +133,3 @@ def told(numerics: Numerics) -> str:
         f"float32: loss and gradient on {numerics.batches} batches of given views, the drift over {numerics.steps} "
         "steps.\n"
     )
-
-
-def _same(params: Params, profile: str) -> bool:
-    return params.engine(profile).precision == "float32"

@@ -31,9 +31,9 @@ class Report:
     shown: str | None = None  # on the terminal, where the page is too long for that
 
 
-def page(*sections: str) -> str:
-    """Sections of Markdown, one blank line between them."""
-    return "\n\n".join(section.strip("\n") for section in sections) + "\n"
+def page(*sections: str | None) -> str:
+    """Sections of Markdown, one blank line between them; None is left out."""
+    return "\n\n".join(section.strip("\n") for section in sections if section is not None) + "\n"
 
 
 def folder(name: str, profile: str, reports: Path = REPORTS) -> Path:

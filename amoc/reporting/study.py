@@ -64,7 +64,7 @@ def find(params: Params, profile: str, study: Study, results: Path) -> dict[str,
     return {line.key: encoders.seeds(found, line) for line in study.lines}
 
 
-def machines(profile: str, found: Mapping[str, Seeds], results: Path) -> tuple[str, ...]:
+def machines(profile: str, found: Mapping[str, Seeds], results: Path) -> str | None:
     """On what the encoders of a study were pre-trained: see `encoders.machines`."""
     each = (record for seeds in found.values() for record in seeds.values())
     return encoders.machines(profile, DATASET, each, results)

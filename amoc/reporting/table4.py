@@ -58,9 +58,9 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         words.stands_in(params, profile, DATASET, networks=()),
         "# Table 4: running time of pre-training",
         to_markdown(table),
-        *(() if alike else (DIFFERENT,)),
-        *((THEIRS,) if profile == "paper" else ()),
-        *verdicts.alone(NAME, numbers, "table", *words.sizes(params, profile)),
+        None if alike else DIFFERENT,
+        THEIRS if profile == "paper" else None,
+        *verdicts.alone(NAME, numbers, "table", words.sizes(params, profile)),
     )
     return Report(NAME, profile, text, to_csv(table), {row: _numbers(columns) for row, columns in numbers.items()})
 

@@ -155,17 +155,16 @@ def _epochs(params: Params, profile: str, networks: Iterable[tuple[str, str]]) -
     return "-".join(map(str, sorted({min(epochs), max(epochs)})))
 
 
-def sizes(params: Params, profile: str) -> tuple[str, ...]:
+def sizes(params: Params, profile: str) -> str | None:
     """What the papers' batch sizes and epochs, which claims are stated in, are in a profile where they are others."""
     scale, papers = params.scale(profile), params.scale("paper")
     if scale == papers:
-        return ()
+        return None
     batches = ", ".join(f"{size} becomes {round(size * scale.batch_size)}" for size in BATCHES)
-    told = (
+    return paragraphs(
         f"Claims name batch sizes and epochs as the papers do. Here the papers' batch size {batches}; their "
         f"{papers.short} epochs become {scale.short}, and {papers.long} become {scale.long}."
     )
-    return (paragraphs(told),)
 
 
 def paragraphs(*sentences: str) -> str:

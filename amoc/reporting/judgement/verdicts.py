@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from textwrap import fill
 
 from amoc.reporting.judgement import between_seeds
 from amoc.reporting.judgement.judging import Claim, PartVerdict, Verdict, judge, narrow
 from amoc.reporting.judgement.paper_claims import CLAIMS
+from amoc.reporting.reports import Metrics
 from amoc.reporting.tables import Cell, Column, Row, Table, to_csv, to_markdown
-
-Numbers = Mapping[str, Mapping[str, float | None]]  # row -> column -> number
 
 _VERDICT = Column("verdict", "Verdict")
 _MARGIN = Column("margin", "Margin")
@@ -39,15 +38,17 @@ def markdown(verdicts: Sequence[Verdict], corner: str) -> str:
     return to_markdown(shown) + "\n" + reading + "\n".join(details) + "\n"
 
 
-def alone(name: str, numbers: Numbers, what: str, *first: str, claims: Iterable[Claim] = CLAIMS) -> tuple[str, ...]:
+def alone(
+    name: str, numbers: Metrics, what: str, first: str | None = None, *, claims: Iterable[Claim] = CLAIMS
+) -> tuple[str | None, ...]:  # fmt: skip
     """Sections on what one report can check, from its metrics; nothing if that is nothing.
 
     Args:
         what: the report is, a table or a figure.
-        first: what is to be said before the verdicts.
+        first: what is to be said before the verdicts, if anything.
     """
     judged = judge(narrow(claims, {name}), {name: numbers})
-    return (f"## What this {what} alone can check", *first, markdown(judged, "Claim")) if judged else ()
+    return (f"## What this {what} alone can check", first, markdown(judged, "Claim")) if judged else ()
 
 
 def in_comparison(verdicts: Sequence[Verdict], others: Sequence[Verdict], titles: tuple[str, str]) -> str:
