@@ -202,7 +202,7 @@ def test_published_and_difference_stand_below_each_run_and_not_below_a_mean(para
     assert rows[5] == ["- published", "77.17", "33.19", "69.13", "40.42"]
     assert rows[8][1:] == ["79.10", "37.12", "74.36", "43.36 [2]"]
     assert rows[10][0] == "- mean of 3 seeds" and len(rows) == 11
-    assert f"- [2] {published.notes('table3', 'amoc', 'adev_pgd20')[0]}\n" in report.markdown
+    assert f"- [2] {published.TYPOS['table3', 'amoc', 'adev_pgd20']}\n" in report.markdown
 
 
 def test_the_paper_profile_works_with_what_is_there(params, everything, tmp_path):

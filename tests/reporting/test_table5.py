@@ -252,8 +252,9 @@ def test_misprints_are_noted_at_their_cells(params, everything):
     markdown = table5.build(params, "paper", everything("paper")).markdown
     assert " 0.03 [1] |" in markdown
     assert " 43.46 [2] |" in markdown
-    for number, typo in enumerate((typo for typo in published.TYPOS if typo.table == "table5"), start=1):
-        assert f"- [{number}] {typo.note}\n" in markdown
+    notes = (note for (table, *_), note in published.TYPOS.items() if table == "table5")
+    for number, note in enumerate(notes, start=1):
+        assert f"- [{number}] {note}\n" in markdown
 
 
 def test_csv_of_the_paper_profile_has_published_and_difference(params, everything):

@@ -74,12 +74,12 @@ def test_an_unknown_table_is_refused():
 
 
 def test_each_typo_is_a_printed_cell_whose_note_quotes_it():
-    for typo in published.TYPOS:
-        printed = published.number(typo.table, typo.row, typo.column)
-        assert f"printed {printed:.2f} " in typo.note
-        assert published.notes(typo.table, typo.row, typo.column) == (typo.note,)
-    assert published.notes("table5", "trades", "clean") == ()
-    assert {(t.table, t.row, t.column) for t in published.TYPOS} == {
+    for place, note in published.TYPOS.items():
+        beside = published.beside("paper", *place)
+        assert f"printed {beside['published']:.2f} " in note
+        assert beside["published_notes"] == (note,)
+    assert published.beside("paper", "table5", "trades", "clean")["published_notes"] == ()
+    assert set(published.TYPOS) == {
         ("table3", "amoc", "adev_pgd20"),
         ("table4", "acl_long", "total_hours"),
         ("table5", "standard", "linf_deepfool"),
