@@ -45,7 +45,6 @@ A mean over seeds includes that run. It is given ± the standard deviation over 
 roughly, and is not ranked.
 """
 MACHINES = "Each kind rounds in its own way, so differences between rows from different kinds include that effect."
-COMPARING = "Below each row are the numbers that the paper printed, and ours minus those.\n"
 
 Found = Mapping[str, Record | None]  # run -> its record; None if it was not measured
 
@@ -109,7 +108,8 @@ class Listing:
             if record is not None and _doubtful(self, record):
                 numbers[line.key][DOUBTFUL] = 1
         repeated = any(row.key.endswith(MEAN) for row in table.rows)
-        reading = READING + (SEEDS if repeated else "") + (COMPARING if _printed(self, profile) else "")
+        compared = profile == "paper" and self.name in published.TABLES
+        reading = READING + (SEEDS if repeated else "") + (published.BELOW if compared else "")
         text = page(
             words.stands_in(params, profile, self.dataset, networks=()),
             f"# {self.title}",
@@ -293,8 +293,3 @@ def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
         notes = (f"for seed {' and '.join(chance)}: {AT_CHANCE}",) if chance else ()
         cells[measure] = Cell(fmean(there), deviation=stdev(there), notes=notes) if whole else Cell()
     return Row(f"{line.key}{MEAN}", f"- mean of {len(repeats)} seeds", cells, ranked=False, notes=lost)
-
-
-def _printed(listing: Listing, profile: str) -> bool:
-    """Whether the papers' numbers stand beside ours: only where ours are of their settings."""
-    return profile == "paper" and listing.name in published.TABLES

@@ -61,7 +61,7 @@ class Attacked:
             f"# {self.title}: accuracy (%) under attack{on}",
             f"![{self.title}: clean, PGD20 and AutoAttack accuracy of each model{on}, {profile} profile]({name}.svg)",
             to_markdown(table),
-            READING + (COMPARING if profile == "paper" else ""),
+            READING + (published.BELOW if profile == "paper" else ""),
             *verdicts.alone(name, numbers, "table", claims=(*CLAIMS, *AGAIN, *grounds)),
         )
         title, subtitle = _title(used(lines)), f"{profile}: {words.images(params, profile, dataset)}"
@@ -91,7 +91,6 @@ whole network here is trained on the held-out images; the papers' networks are t
 their linear layers.
 """
 SAME = "correct on the same images as the row above: the best epoch on held-out images is the last, or equivalent to it"
-COMPARING = "Below each row are the numbers that the paper printed, and ours minus those.\n"
 
 
 def find(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:
