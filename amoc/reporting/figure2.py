@@ -138,8 +138,8 @@ def columns(counted: list[Embedded]) -> tuple[Column, ...]:
 def told(one: Embedded) -> str:
     """How it was done, and what it can say."""
     shown = len(one.labels) or min(one.embedding.images, one.test_images)
-    whole = "all" if shown == one.test_images else f"{shown} of the {one.test_images}, drawn with seed"
-    drawn = whole if shown == one.test_images else f"{whole} {one.embedding.seed}, the same in each panel"
+    some = f"{shown} of the {one.test_images}, drawn with seed {one.embedding.seed}, the same in each panel"
+    drawn = "all" if shown == one.test_images else some
     sentences = (
         f"The features are those of clean images, taken before the projector in eval mode through the norms that an "
         f"encoder is evaluated with, and each is divided by its length. Both numbers are computed in feature space on "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -110,9 +110,8 @@ def tested(pair: str, measure: str, by_seed: Mapping[str, Mapping[int, Record]])
 
 def corrected(tests: Sequence[Tested]) -> list[Tested]:
     """With Holm's correction over those that could be made."""
-    made = [each for each in tests if each.compared is not None]
-    adjusted = dict(zip(map(id, made), holm([each.compared.t_p for each in made]), strict=True))
-    return [Tested(each.pair, each.measure, each.seeds, each.compared, adjusted.get(id(each))) for each in tests]
+    adjusted = iter(holm([each.compared.t_p for each in tests if each.compared is not None]))
+    return [each if each.compared is None else replace(each, holm=next(adjusted)) for each in tests]
 
 
 def can_show(tests: Sequence[Tested]) -> str:
@@ -187,19 +186,8 @@ def _counted(tests: Sequence[Tested]) -> str:
 
 def _groups(tests: Sequence[Tested], names: Mapping[str, str]) -> tuple[Group, ...]:
     """A group per measure, in it a mark per pair."""
-    return tuple(
-        Group(
-            words.measure(measure),
-            tuple(
-                Mark(
-                    tuple(one.pair.split("_")),
-                    tuple(names[method] for method in one.pair.split("_")),
-                    one.compared,
-                    one.holm,
-                )
-                for one in tests
-                if one.measure == measure
-            ),
-        )
-        for measure in MEASURES
-    )
+    marks: dict[str, list[Mark]] = {measure: [] for measure in MEASURES}
+    for one in tests:
+        methods = tuple(one.pair.split("_"))
+        marks[one.measure].append(Mark(methods, tuple(names[method] for method in methods), one.compared, one.holm))
+    return tuple(Group(words.measure(measure), tuple(own)) for measure, own in marks.items())

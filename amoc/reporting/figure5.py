@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amoc.params import Params
+from amoc.params import DATASETS, Params
 from amoc.reporting import networks, words
 from amoc.reporting.departures import departures_of
 from amoc.reporting.drawing.figures import COLUMN, FAINT, HAIR, LOOKS, SMALL, axes_at, sheet
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NAME = "figure5"
 MODELS = ("pgd_at", "alp", "trades", "amoc_finetuned")
-DATASETS = ("cifar10", "cifar100")
 ATTACKS = {"linf_pgd20": "", "linf_pgd20_peers": "_peers"}  # attack of the suite -> end of a column's key
 SUITE = "radii"
 MASKED = 5.0  # percent: what may be left at the largest radius before the attack is to be doubted

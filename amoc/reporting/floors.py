@@ -10,6 +10,7 @@ from amoc.reporting import encoders, reports, table5, words
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement import verdicts
+from amoc.reporting.judgement.between_seeds import Reported
 from amoc.reporting.judgement.judging import judge
 from amoc.reporting.judgement.paper_claims import floors
 from amoc.reporting.reports import Report, page
@@ -41,9 +42,7 @@ def build(
     )
 
 
-def measured(
-    params: Params, profile: str, results: Path, written: Path
-) -> dict[str, dict[str, dict[str, float | None]]]:  # fmt: skip
+def measured(params: Params, profile: str, results: Path, written: Path) -> Reported:
     """Table -> row -> column -> number: encoders as rows of table3, networks as rows of table5."""
     asked = networks(profile) - set(table5.MODELS)
     probed = _found(params, "evaluate", profile, (run for run in ENCODERS if run in params.runs(DATASET)), results)
@@ -51,8 +50,7 @@ def measured(
     reported = reports.read_metrics("table5", profile, written)
     return {
         "table3": {record.name: encoders.measured(record) for record in probed},
-        "table5": {record.name: last(record) for record in attacked}
-        | {row: dict(columns) for row, columns in reported.items()},
+        "table5": {record.name: last(record) for record in attacked} | dict(reported),
     }
 
 

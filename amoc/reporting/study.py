@@ -131,4 +131,4 @@ def deviation(found: Mapping[str, Seeds], measure: str) -> float | None:
 def _difference(ones: Seeds, others: Seeds, measure: str, both: Sequence[int]) -> Cell:
     one, other = numbers(ones, measure), numbers(others, measure)
     cell = mean([one[seed] - other[seed] for seed in both if seed in one and seed in other], len(both))
-    return cell if cell.value is None else Cell(cell.value, deviation=cell.deviation, shown=f"{cell.value:+.2f}")
+    return cell if cell.value is None else replace(cell, shown=f"{cell.value:+.2f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from amoc.params import Params
@@ -50,7 +51,9 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
     found = {run: clocks.find(profile, DATASET, run, results) if run in known else None for run in RUNS}
     table = Table("Encoder", COLUMNS, tuple(_row(params, profile, run, clock) for run, clock in found.items()))
     epochs = {run: clock.epochs if clock else None for run, clock in found.items()}
-    numbers = {row: columns | {"epochs": epochs[row]} for row, columns in metrics(table).items()}
+    # without the machine, which is words
+    times = metrics(replace(table, columns=TIMES))
+    numbers = {row: {"epochs": epochs[row]} | columns for row, columns in times.items()}
     alike = _alike([clock for clock in found.values() if clock is not None])
     if not alike:  # hours and seconds that do not compare stay out of metrics.json, which claims are judged on
         numbers = {row: columns | dict.fromkeys(COMPARED) for row, columns in numbers.items()}
@@ -62,12 +65,7 @@ def build(params: Params, profile: str, results: Path = records.RESULTS) -> Repo
         THEIRS if profile == "paper" else None,
         *verdicts.alone(NAME, numbers, "table", words.sizes(params, profile)),
     )
-    return Report(NAME, profile, text, to_csv(table), {row: _numbers(columns) for row, columns in numbers.items()})
-
-
-def _numbers(columns: dict[str, float | None]) -> dict[str, float | None]:
-    """Without the machine, which is words, unless nothing at all was measured."""
-    return {key: columns[key] for key in ("epochs", *(column.key for column in TIMES))}
+    return Report(NAME, profile, text, to_csv(table), numbers)
 
 
 def _alike(found: Sequence[Clock]) -> bool:
