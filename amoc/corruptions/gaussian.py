@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter
 
 
 def smooth(
@@ -19,8 +19,4 @@ def smooth(
         truncate: where the kernel ends, in sigmas. Four and "nearest" are scikit-image's, which made the published
             images.
     """
-    if sigma == 0:
-        return values
-    for axis in (1, 2):
-        values = gaussian_filter1d(values, sigma, axis=axis, mode=border, truncate=truncate)
-    return values
+    return gaussian_filter(values, sigma, axes=(1, 2), mode=border, truncate=truncate)

@@ -8,7 +8,7 @@ white, where the published code has them wrap round to black.
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import correlate, label, uniform_filter1d
+from scipy.ndimage import correlate, label, uniform_filter
 
 from amoc.corruptions.gaussian import smooth
 from amoc.corruptions.pixels import to_pixels, to_unit
@@ -77,9 +77,7 @@ def distances(targets: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_nine(values: np.ndarray) -> np.ndarray:
-    for axis in (1, 2):
-        values = uniform_filter1d(values, 3, axis=axis, mode="mirror")
-    return values
+    return uniform_filter(values, (1, 3, 3), mode="mirror")
 
 
 def equalised(values: np.ndarray) -> np.ndarray:
