@@ -6,7 +6,7 @@ Of a suite over radii, for Figure 5, the folder is radii and not attack.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,10 +49,12 @@ def main(
     data_path = paths.data(profile, dataset)
     data = datasets.read(data_path)
     subject = (network_and_twin if whole else probed_encoder)(params, profile, dataset, model, suite)
+    about = subject.about | {"fingerprints": subject.about["fingerprints"] | paths.fingerprints("evaluate")}
     known = {name: {key: attack.plain() for key, attack in chosen.items()} for name, chosen in subject.suites.items()}
     identity = {
-        "data": digest(data_path), "files": [digest(path) for path in subject.files], "probes": list(subject.recipes),
-        "suites": known, "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
+        "data": digest(data_path), "files": [digest(path) for path in subject.files],
+        "probes": list(about.get("recipes", ())), "suites": known, "evaluate": params.evaluate.plain(),
+        "fingerprints": about["fingerprints"],
     }  # fmt: skip
 
     chosen = device(engine)
@@ -84,8 +86,8 @@ def main(
                     undefended=subject.undefended, saved=saved, save=partial(save_of, name), processes=shared,
                 )  # fmt: skip
             say(f"{title} {name}: {measured[name]}")
-        top = preamble(kind, params, profile, model, data, subject.about, subject.recipes)
-        result = record(top, subject.about["status"], measured, twin=subject.twin)
+        top = preamble(kind, params, profile, model, data, about)
+        result = record(top, about["status"], measured, twin=subject.twin)
         write_json(path, result)
         times = {**clock.plain(), **describe(chosen), "processes": shared}
         write_json(output / paths.clock(kind, profile, dataset, model), times)
@@ -124,7 +126,6 @@ class Subject:
     suites: dict[str, dict[str, Attack]]
     files: list[Path]
     about: dict[str, Any]
-    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     undefended: bool = False
     twin: int | None = None  # its epoch
 
@@ -140,7 +141,7 @@ def network_and_twin(params: Params, profile: str, dataset: str, model: str, sui
         networks={"last": network, "early_stopped": twin},
         suites=suites(params, profile, dataset, model, suite),
         files=files,
-        about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
+        about=about,
         undefended=settings["encoder"] is None and settings["recipe"]["objective"] == "standard",
         twin=of_twin["epoch"],
     )
@@ -154,8 +155,7 @@ def probed_encoder(params: Params, profile: str, dataset: str, run: str, suite: 
         networks={"last": Classifier(encoder, heads[probe], about["branch"]).eval()},
         suites=suites(params, profile, dataset, run, suite),
         files=[paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)],
-        about=about | {"fingerprints": about["fingerprints"] | paths.fingerprints("evaluate")},
-        recipes=about["recipes"],
+        about=about,
     )
 
 

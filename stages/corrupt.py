@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,9 +45,10 @@ def main(
     data = datasets.read(data_path)
     source = find(data, datasets.archives(), params.evaluate.seed)
     subject = (whole_network if whole else probed_encoder)(params, profile, dataset, model)
+    about = subject.about | {"fingerprints": subject.about["fingerprints"] | paths.fingerprints("corrupt")}
     identity = {
         "data": digest(data_path), "files": [digest(path) for path in subject.files], "images": source.kind,
-        "evaluate": params.evaluate.plain(), "fingerprints": subject.about["fingerprints"],
+        "evaluate": params.evaluate.plain(), "fingerprints": about["fingerprints"],
     }  # fmt: skip
 
     chosen = device(engine)
@@ -67,8 +68,8 @@ def main(
                 device=chosen, saved=reached or {}, save=save,
             )  # fmt: skip
         broken = [f"{name}: NaN or infinite logits" for name in heads if name not in right]
-        status = worst(subject.about["status"], "nan" if broken else "ok")
-        top = preamble("corrupt", params, profile, model, data, subject.about, subject.recipes)
+        status = worst(about["status"], "nan" if broken else "ok")
+        top = preamble("corrupt", params, profile, model, data, about)
         result = {**top, "status": status, "note": "; ".join(broken), "images": source.kind, "right": right}
         write_json(output / paths.result("corrupt", profile, dataset, model), result)
         write_json(output / paths.clock("corrupt", profile, dataset, model), {**clock.plain(), **describe(chosen)})
@@ -90,15 +91,13 @@ class Subject:
     heads: dict[str, nn.Linear]
     files: list[Path]
     about: dict[str, Any]
-    recipes: dict[str, Any] = field(default_factory=dict)
 
 
 def whole_network(params: Params, profile: str, dataset: str, model: str) -> Subject:
     """After its last epoch."""
     path = paths.classifier(profile, dataset, model)
     classifier, about = pretrained.load_network(params, profile, dataset, model)
-    fingerprints = about["fingerprints"] | paths.fingerprints("corrupt")
-    return Subject(classifier, {"last": classifier.head}, [path], about | {"fingerprints": fingerprints})
+    return Subject(classifier, {"last": classifier.head}, [path], about)
 
 
 def probed_encoder(params: Params, profile: str, dataset: str, run: str) -> Subject:
@@ -106,8 +105,7 @@ def probed_encoder(params: Params, profile: str, dataset: str, run: str) -> Subj
     files = [paths.encoder(profile, dataset, run), paths.heads(profile, dataset, run)]
     encoder, heads, about = pretrained.load_probed(params, profile, dataset, run, params.probes)
     classifier = Classifier(encoder, next(iter(heads.values())), about["branch"]).eval()
-    fingerprints = about["fingerprints"] | paths.fingerprints("corrupt")
-    return Subject(classifier, heads, files, about | {"fingerprints": fingerprints}, about["recipes"])
+    return Subject(classifier, heads, files, about)
 
 
 def seconds_per_image(source: Source, numbers: range) -> float:

@@ -117,7 +117,7 @@ def main(
         if heads:
             told = {"recipes": {name: plain[name] for name in heads}, "fingerprints": about["fingerprints"]}
             save_heads(output / paths.heads(profile, target, key), heads, {**names, **told})
-        top = preamble("evaluate", params, profile, run, data, about, plain)
+        top = preamble("evaluate", params, profile, run, data, about | {"recipes": plain})
         result = record(top, about["status"], measured, protocols=protocols, pretrained_on=source)
         write_json(output / paths.result("evaluate", profile, target, key), result)
         times = {**clock.plain(), **describe(chosen), "processes": shared}

@@ -12,21 +12,20 @@ STATUSES = ("ok", "collapsed", "nan")  # the worst last
 
 
 def preamble(
-    kind: str, params: Params, profile: str, name: str, data: Dataset, about: dict[str, Any],
-    recipes: dict[str, dict[str, Any]],
+    kind: str, params: Params, profile: str, name: str, data: Dataset, about: dict[str, Any]
 ) -> dict[str, Any]:  # fmt: skip
     """What every result tells of the images, of what was measured on them, and of how that was made.
 
     Args:
-        about: of what was measured, as its file of weights tells it. Of an adopted encoder the engine is unknown.
-        recipes: settings of the protocols that an encoder was measured under, by name.
+        about: of what was measured, as its file of weights tells it; of an encoder also `recipes`, the settings of the
+            protocols that it was measured under, by name. Of an adopted encoder the engine is unknown.
     """
     encoder = about.get("encoder")  # that a network was fine-tuned from
     return {
         "kind": kind, "profile": profile, "dataset": data.name, "name": name, "source": data.source,
         "train_images": len(data.train.labels), "test_images": len(data.test.labels), **_made(about),
-        "encoder": encoder and _made(encoder), "recipes": recipes, "evaluate": params.evaluate.plain(),
-        "fingerprints": about["fingerprints"],
+        "encoder": encoder and _made(encoder), "recipes": about.get("recipes", {}),
+        "evaluate": params.evaluate.plain(), "fingerprints": about["fingerprints"],
     }  # fmt: skip
 
 
