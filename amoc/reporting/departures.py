@@ -22,9 +22,9 @@ def departures(
         told: one more key that the row tells.
     """
     apart = {*TOLD, told}
-    plain = params.pretraining(profile, dataset, run, tuple(sorted(apart))).plain()
+    plain = params.pretraining(profile, dataset, run, apart).plain()
     used = {key: value for key, value in settings.items() if key not in apart}
-    found = ", ".join(_differing(used, {key: plain.get(key) for key in used}))
+    found = ", ".join(_differing(used, plain))
     return f"unlike its method in `params.yaml`: {found}" if found else ""
 
 
