@@ -26,7 +26,7 @@ AnywayOption = Annotated[
     bool, typer.Option("--anyway", envvar="AMOC_ANYWAY", help="Start even if it would take too long on a CPU.")
 ]
 
-MENDABLE = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
+USER_ERROR = 2  # exit status of what the user can mend, the one that shells use for wrong arguments
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk
 
 
@@ -43,17 +43,17 @@ def run(main: Callable[..., None]) -> None:
     try:
         app()
     except Refusal as refusal:
-        _leave(MENDABLE, str(refusal))
+        _leave(USER_ERROR, str(refusal))
     except Interrupted as interrupted:
         _leave(128 + interrupted.signal, "interrupted; the same command goes on from what is saved")
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        _leave(MENDABLE, "out of memory: free some, or choose a smaller profile")
+        _leave(USER_ERROR, "out of memory: free some, or choose a smaller profile")
     except OSError as error:
         if error.errno not in FULL:
             raise
-        _leave(MENDABLE, f"no space left on the disk for {error.filename or 'the output'}: free some and start again")
+        _leave(USER_ERROR, f"no space left on the disk for {error.filename or 'the output'}: free some and start again")
 
 
 def _leave(status: int, sentence: str) -> NoReturn:

@@ -50,7 +50,7 @@ def _encoders(params: Params, profile: str, dataset: str, runs: list[str]) -> tu
         encoders.Line(run, tuple(name for name in named if encoders.repeats(found[name], found[run])))
         for run, named in seeds.items()
     )
-    listing = encoders.Listing("compare", "", lines, dataset=dataset, measures=MEASURES)
+    listing = encoders.EncoderTable("compare", "", lines, dataset=dataset, measures=MEASURES)
     return encoders.tabulate(params, profile, listing, found), encoders.READING + encoders.SEEDS
 
 
@@ -61,7 +61,7 @@ def _seeds(run: str, known: list[str], profile: str, dataset: str) -> list[str]:
 
 
 def _networks(params: Params, profile: str, dataset: str, names: list[str]) -> tuple[Table, str]:
-    listing = networks.Attacked("compare", "", {name: name for name in names}, ("clean",), None, dataset)
+    listing = networks.NetworkTable("compare", "", {name: name for name in names}, ("clean",), None, dataset)
     lines = networks.find(params, profile, listing, records.RESULTS)
     attacks = networks.used(lines)
     table = networks.tabulate(params, profile, replace(listing, columns=("clean", *attacks)), lines)

@@ -26,7 +26,7 @@ from amoc.engine.device import captures, compile_in_place, describe, device
 from amoc.engine.files import digest, write_json
 from amoc.engine.interruption import Stop, interruptible
 from amoc.engine.progress import say
-from amoc.engine.sharing import interleaved, processes
+from amoc.engine.sharing import in_parallel, processes
 from amoc.evaluating.cost import passes as passes_of_attacks
 from amoc.evaluating.measurement import Measurement, measure
 from amoc.models.classifier import Classifier
@@ -108,7 +108,7 @@ def main(
             say(f"{title} {name}: {found}")
             yield Evaluated(found, classifier.head, own.state())
 
-        done = dict(interleaved({name: protocol(name) for name in recipes}, shared, stop))
+        done = dict(in_parallel({name: protocol(name) for name in recipes}, shared, stop))
         measured = {name: done[name].measurement for name in recipes}
         heads = {name: done[name].head for name, recipe in recipes.items() if recipe.train == "head"}
         for name in recipes:

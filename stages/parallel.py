@@ -22,7 +22,7 @@ from stages.pipeline import Pending, Targets, pending
 from stages.recorder import Recorder
 from stages.settings import foreseen
 
-SECONDS_DEAF = 1.0  # between two looks at whether a signal has come
+POLL_SECONDS = 1.0  # between two looks at whether a signal has come
 
 
 def main(
@@ -68,7 +68,7 @@ def run(stages: Collection[Pending], jobs: int) -> None:
             if stop.requested and not told:
                 recorder.end(signal.SIGTERM)
                 told = True
-            for future in wait(running, timeout=SECONDS_DEAF, return_when=FIRST_COMPLETED).done:
+            for future in wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 if error := future.exception():
                     errors.append(error)

@@ -38,7 +38,7 @@ def device(engine: Engine) -> torch.device:
     """
     available = torch.cuda.is_available()
     if engine.device == "cuda" and not available:
-        raise Refusal("profiles.<p>.engine.device is cuda, but PyTorch finds no CUDA device; set it to auto or cpu")
+        raise Refusal("profiles.<profile>.engine.device is cuda, but PyTorch finds no CUDA device; use auto or cpu")
     chosen = torch.device("cuda" if available and engine.device != "cpu" else "cpu")
     if engine.device == "auto" and not available and NVIDIA.exists() and "CUDA_VISIBLE_DEVICES" not in os.environ:
         say(f"there is an NVIDIA driver, but PyTorch {torch.__version__} finds no GPU that it can use: {UNUSED}")
@@ -98,10 +98,10 @@ def compile_in_place(device: torch.device, engine: Engine, *modules: Compiles) -
         return
     if OVERLOOKS_CHANGES:
         raise Refusal(
-            f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code "
+            f"profiles.<profile>.engine.compile is {str(engine.compile).lower()}, and in Python 3.13.0 compiled code "
             "computes with the wrong norms; take another Python, 3.13.1 or newer for one, or set compile to false"
         )
-    needs = f"profiles.<p>.engine.compile is {str(engine.compile).lower()}, which needs"
+    needs = f"profiles.<profile>.engine.compile is {str(engine.compile).lower()}, which needs"
     if not has_compiler(device):
         language, variable = ("C++", "CXX") if device.type == "cpu" else ("C", "CC")
         raise Refusal(

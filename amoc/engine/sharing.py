@@ -23,7 +23,7 @@ from amoc.refusal import Refusal
 
 Item = TypeVar("Item")
 
-SECONDS_DEAF = 1.0  # between two looks at whether a stop was requested
+POLL_SECONDS = 1.0  # between two looks at whether a stop was requested
 
 
 def processes(device: torch.device) -> int:
@@ -38,7 +38,7 @@ def processes(device: torch.device) -> int:
     return max(1, cores // int(os.environ.get(STAGES_AT_ONCE, 1)))
 
 
-def interleaved(
+def in_parallel(
     tasks: Mapping[str, Iterator[Item]], processes: int, stop: Stop | None = None
 ) -> Iterator[tuple[str, Item]]:
     """What each task yields, with its name, as it comes.
@@ -82,7 +82,7 @@ def interleaved(
                     with suppress(ProcessLookupError):
                         os.kill(worker.pid, signal.SIGTERM)
                 told = True
-            for receiver in wait(list(workers), SECONDS_DEAF):
+            for receiver in wait(list(workers), POLL_SECONDS):
                 try:
                     name, item, error = pickle.loads(receiver.recv_bytes())
                 except EOFError:

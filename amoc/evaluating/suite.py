@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from amoc.engine.generators import generator
 from amoc.engine.progress import bar
-from amoc.engine.sharing import interleaved
+from amoc.engine.sharing import in_parallel
 from amoc.evaluating import attacks, autoattack, carlini_wagner, checks
 from amoc.evaluating.cost import passes
 from amoc.evaluating.outcome import Outcome
@@ -91,7 +91,7 @@ def run_suite(
         order = list(suite)
         if processes > 1:  # the longest first, or one process would be left with it
             order.sort(key=lambda name: passes({name: suite[name]}, len(images), classes), reverse=True)
-        for name, reached in interleaved({name: attacked(name, suite[name]) for name in order}, processes):
+        for name, reached in in_parallel({name: attacked(name, suite[name]) for name in order}, processes):
             state = {**state, name: reached}
             if save:
                 save(state)

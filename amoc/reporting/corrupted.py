@@ -1,6 +1,6 @@
 """Networks compared on corrupted images: what the journal's Figure 4 and the preprint's Figure 2 share.
 
-Which networks such a figure has is a value, a `Comparison`.
+Which networks such a figure has is a value, a `CorruptionFigure`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CorruptionFigure:
     """Which networks are compared. The first head is shown and drawn, all are in the CSV."""
 
     name: str
@@ -140,7 +140,7 @@ def rows(images: str | None) -> tuple[str, ...]:
     return ("clean", *WITHOUT_FROST, "mean18", "mean14", PROCEDURAL)
 
 
-def tabulate(params: Params, profile: str, comparison: Comparison, found: Found, heads: tuple[str, ...]) -> Table:
+def tabulate(params: Params, profile: str, comparison: CorruptionFigure, found: Found, heads: tuple[str, ...]) -> Table:
     """A row per corruption, a column per network and head."""
     images, asked = next(((record.images, record.test_images) for record in found.values() if record), (None, None))
     columns, cells = [], {row: {} for row in rows(images)}

@@ -1,6 +1,6 @@
 """A table of encoders: what Tables 3 and 8, the preprint's, the sweeps and that of the peers' protocols share.
 
-Such a table is a value, a `Listing`.
+Such a table is a value, an `EncoderTable`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Listing:
+class EncoderTable:
     """Which encoders a table has, and what it says about them."""
 
     name: str  # of the report, and of the published numbers if there are any
@@ -156,7 +156,7 @@ def machines(profile: str, dataset: str, found: Iterable[Record | None], results
     return words.paragraphs(f"Not all encoders were pre-trained on the same kind of machine: {told}. {MACHINES}")
 
 
-def tabulate(params: Params, profile: str, listing: Listing, found: Found) -> Table:
+def tabulate(params: Params, profile: str, listing: EncoderTable, found: Found) -> Table:
     """A row per line and, below it, the mean over seeds where it has repeats."""
     counted = [record for record in found.values() if record is not None]
     rows: list[Row] = []
@@ -233,7 +233,7 @@ def column(measure: str, counted: Sequence[Record]) -> Column:
     return Column(measure, words.measure(measure), legend, ranked=True, accuracy=True)
 
 
-def _row(params: Params, profile: str, listing: Listing, line: Line, record: Record | None) -> Row:
+def _row(params: Params, profile: str, listing: EncoderTable, line: Line, record: Record | None) -> Row:
     cells = {measure: _cell(profile, listing, line, measure, record) for measure in listing.measures}
     if record is None:
         if line.run not in params.runs(listing.dataset):
@@ -243,12 +243,12 @@ def _row(params: Params, profile: str, listing: Listing, line: Line, record: Rec
     bad = record.status != "ok"
     settings = record.settings.model_dump()
     notes = (CLEAN_BRANCH,) if settings.get("branch") == "clean" else ()
-    notes += (record.reservation, departures(params, profile, listing.dataset, line.run, settings, listing.about))
+    notes += (record.caveat, departures(params, profile, listing.dataset, line.run, settings, listing.about))
     name = words.trained(listing.call(settings), settings) + (f", {record.status}" if bad else "")
     return Row(line.key, name, cells, not bad, notes)
 
 
-def _cell(profile: str, listing: Listing, line: Line, measure: str, record: Record | None) -> Cell:
+def _cell(profile: str, listing: EncoderTable, line: Line, measure: str, record: Record | None) -> Cell:
     printed = published.beside(profile, listing.name, line.key, measure)
     found = outcome(record, measure) if record else None
     if found is not None:
@@ -277,14 +277,14 @@ def _failed(measure: str, record: Record) -> bool:
     return protocol in whole and clean[protocol] < max(linear, default=0.0) / 2
 
 
-def _doubtful(listing: Listing, record: Record) -> bool:
+def _doubtful(listing: EncoderTable, record: Record) -> bool:
     """Whether the run collapsed, ended in NaN, or learned nothing under one of the protocols."""
     return record.status != "ok" or any(_at_chance(measure, record) for measure in listing.measures)
 
 
-def _mean(listing: Listing, line: Line, repeats: Mapping[int, Record]) -> Row:
+def _mean(listing: EncoderTable, line: Line, repeats: Mapping[int, Record]) -> Row:
     """Mean and standard deviation; nothing in a column that one of the seeds lacks, which would not be their mean."""
-    cells, lost = {}, tuple(f"seed {seed}: {r.reservation}" for seed, r in repeats.items() if r.status != "ok")
+    cells, lost = {}, tuple(f"seed {seed}: {r.caveat}" for seed, r in repeats.items() if r.status != "ok")
     for measure in listing.measures:
         numbers = [number(record, measure) for record in repeats.values()]
         there = [value for value in numbers if value is not None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from amoc.params import Params
 from amoc.reporting import encoders, study, words
 from amoc.reporting.drawing.p_values import LEVEL, Group, Mark, draw
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 from amoc.reporting.evidence import records
 from amoc.reporting.evidence.records import Record
 from amoc.reporting.judgement import verdicts
@@ -48,11 +48,11 @@ class Tested:
     holm: float | None = None
 
 
-def repeats(params: Params) -> Listing:
+def repeats(params: Params) -> EncoderTable:
     """MoCo, ACL and AMOC with all runs of other seeds that params.yaml has: <method>_seed2, ..."""
     runs = params.runs(DATASET)
     lines = [Line(method, tuple(run for run in runs if re.fullmatch(rf"{method}_seed\d+", run))) for method in METHODS]
-    return Listing(NAME, "Accuracy (%) over seeds", tuple(lines))
+    return EncoderTable(NAME, "Accuracy (%) over seeds", tuple(lines))
 
 
 def build(params: Params, profile: str, results: Path = records.RESULTS) -> Report:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from amoc.reporting.corrupted import Comparison, Line
+from amoc.reporting.corrupted import CorruptionFigure, Line
 from amoc.reporting.drawing.corruption_plot import Gap
 
-FIGURE = Comparison(
+FIGURE = CorruptionFigure(
     "figure4",
     "Figure 4: accuracy (%) on corrupted images",
     (

@@ -127,7 +127,7 @@ def _row(params: Params, curve: Curve, label: str) -> Row:
             cells[f"eps_{count}{end if count else ''}"] = Cell(outcome.exact, outcome.n)
     if (record := curve.record) is None:
         return Row(curve.key, f"{label} (not measured)", {"eps_0": Cell()}, ranked=False)
-    return Row(curve.key, label, cells, record.status == "ok", (record.reservation, departures_of(params, record)))
+    return Row(curve.key, label, cells, record.status == "ok", (record.caveat, departures_of(params, record)))
 
 
 def _doubt(curves: Sequence[Curve]) -> str:

@@ -1,6 +1,6 @@
 """A table of networks under attack, with a picture: what Tables 5 and 6 and the preprint's Tables 3 and 5 share.
 
-Such a table is a value, an `Attacked`.
+Such a table is a value, a `NetworkTable`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAST, TWIN = "last", "early_stopped"
 
 
 @dataclass(frozen=True)
-class Attacked:
+class NetworkTable:
     """Which networks a table has, and which attacks."""
 
     name: str  # of the report
@@ -93,7 +93,7 @@ their linear layers.
 SAME = "correct on the same images as the row above: the best epoch on held-out images is the last, or equivalent to it"
 
 
-def find(params: Params, profile: str, attacked: Attacked, results: Path) -> list[Line]:
+def find(params: Params, profile: str, attacked: NetworkTable, results: Path) -> list[Line]:
     """As the table lists them: a whole network and below it its twin, or an encoder under its linear protocol.
 
     Raises:
@@ -120,7 +120,7 @@ def find(params: Params, profile: str, attacked: Attacked, results: Path) -> lis
     return lines
 
 
-def tabulate(params: Params, profile: str, attacked: Attacked, lines: Sequence[Line]) -> Table:
+def tabulate(params: Params, profile: str, attacked: NetworkTable, lines: Sequence[Line]) -> Table:
     """A row per line, a column per attack; beside the paper profile's numbers those that were published."""
     columns = _columns(params, profile, attacked, used(lines))
     table = attacked.published or attacked.name
@@ -146,7 +146,7 @@ def doubts(params: Params, profile: str, dataset: str, name: str, results: Path)
     """
     run = params.classifying(profile, dataset, name).encoder
     encoder = records.find(params, "evaluate", profile, dataset, run, results) if run else None
-    return "" if encoder is None or encoder.status == "ok" else f"its encoder {encoder.reservation}"
+    return "" if encoder is None or encoder.status == "ok" else f"its encoder {encoder.caveat}"
 
 
 def network(params: Params, profile: str, dataset: str, name: str) -> str:
@@ -161,7 +161,9 @@ def _encoder(params: Params, profile: str, dataset: str, run: str) -> str:
     return words.encoder(params.pretraining(profile, dataset, run).plain())
 
 
-def _columns(params: Params, profile: str, attacked: Attacked, used: Mapping[str, UsedAttack]) -> tuple[Column, ...]:
+def _columns(
+    params: Params, profile: str, attacked: NetworkTable, used: Mapping[str, UsedAttack]
+) -> tuple[Column, ...]:  # fmt: skip
     """The papers' columns, and what else the suite has; legends tell the attack that was used."""
     more = params.suite(profile, attacked.suite) if attacked.suite else ()
     keys = dict.fromkeys((*attacked.columns, *more))
@@ -188,7 +190,7 @@ def _row(profile: str, table: str, line: Line, columns: Iterable[Column]) -> Row
     if record is None:
         return Row(line.key, f"{line.title} ({line.settings}, not measured)", cells)
     bad = record.status != "ok"
-    notes = (record.reservation, line.doubt, line.departures)
+    notes = (record.caveat, line.doubt, line.departures)
     label = f"{line.title} ({line.settings}){f', {record.status}' if bad else ''}"
     return Row(line.key, label, cells, not bad, notes)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amoc.params import Params
 from amoc.reporting import encoders, words
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 from amoc.reporting.evidence import published, records
 from amoc.reporting.reports import Report, page
 from amoc.reporting.tables import Cell, Column, Row, Table, metrics, to_csv, to_markdown
@@ -15,7 +15,7 @@ NAME = "peers"
 PUBLISHED = "published_peers"  # the table of their numbers
 PROTOCOLS, ATTACKS = ("slf", "alf", "aff"), ("clean", "pgd20_peers", "autoattack")
 
-TABLE = Listing(
+TABLE = EncoderTable(
     NAME,
     "Encoders by the peers' protocols, accuracy (%)",
     tuple(map(Line, ("moco", "moco_long", "acl", "acl_long", "amoc", "amoc_long"))),

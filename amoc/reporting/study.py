@@ -75,7 +75,7 @@ def accuracies(params: Params, profile: str, study: Study, found: Mapping[str, S
     rows = []
     for line in study.lines:
         seeds = found[line.key]
-        bad = tuple(f"seed {seed}: {r.reservation}" for seed, r in seeds.items() if r.status != "ok")
+        bad = tuple(f"seed {seed}: {r.caveat}" for seed, r in seeds.items() if r.status != "ok")
         cells = {SEEDS.key: Cell(len(seeds))}
         cells |= {measure: mean(numbers(seeds, measure).values(), len(seeds)) for measure in MEASURES}
         rows.append(Row(line.key, study.call(params, profile, line.run), cells, not bad, bad))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amoc.reporting import encoders, words
 from amoc.reporting.drawing.figures import COLUMN, FAINT, FLUSH, INK, LOOKS, SMALL, axes_at, sheet
-from amoc.reporting.encoders import Found, Line, Listing
+from amoc.reporting.encoders import EncoderTable, Found, Line
 from amoc.reporting.evidence.records import Record
 
 if TYPE_CHECKING:
@@ -43,11 +43,10 @@ class Axis:
         return f"{words.encoder(settings)}, {self.symbol} = {settings[self.setting]:g}"
 
 
-def sweep(name: str, title: str, lines: tuple[Line, ...], axis: Axis, above: str, caption: str) -> Listing:
+def sweep(name: str, title: str, lines: tuple[Line, ...], axis: Axis, above: str, caption: str) -> EncoderTable:
     """The table of such encoders, with its picture; `above` is the picture's title."""
-    told = f"{caption}\n{SEEDS}\n"
-    picture = Curves(above, axis, lines)
-    return Listing(name, title, lines, caption=told, call=axis.call, draw=picture, clocked=True, about=axis.setting)
+    told, draw = f"{caption}\n{SEEDS}\n", Curves(above, axis, lines)
+    return EncoderTable(name, title, lines, caption=told, call=axis.call, draw=draw, clocked=True, about=axis.setting)
 
 
 @dataclass(frozen=True)

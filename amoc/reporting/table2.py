@@ -36,7 +36,7 @@ Way = tuple[TrainingAttack, float, str]  # to attack in training: epsilon, and w
 
 
 @dataclass(frozen=True)
-class Configured:
+class AttackTable:
     """A table of attacks as they are set. With a selection, it has what that reads of params.yaml; else everything."""
 
     name: str
@@ -60,7 +60,7 @@ class Configured:
         return Report(self.name, profile, text, to_csv(table), metrics(table))
 
 
-TABLE = Configured(
+TABLE = AttackTable(
     "table2", "Table 2: attacks", "table5",
     caption="""\
 Attacks on test images are from foolbox, as in the papers, and from pyautoattack. Two of them decide per image what
@@ -72,7 +72,7 @@ image as soon as it is broken within epsilon, and otherwise takes all its steps.
 build = TABLE.build
 
 
-def _training(params: Params, profile: str, configured: Configured) -> list[Row]:
+def _training(params: Params, profile: str, configured: AttackTable) -> list[Row]:
     """One row for each way in which training attacks, and who uses it."""
     chosen = _chosen(params.runs(DATASET), configured.runs)
     runs = {run: params.pretraining(profile, DATASET, run) for run in chosen}
@@ -155,7 +155,7 @@ def _rows(
     return rows
 
 
-def _testing(params: Params, profile: str, configured: Configured) -> list[Row]:
+def _testing(params: Params, profile: str, configured: AttackTable) -> list[Row]:
     """One row per attack of the suite."""
     test = params.data(profile).test
     everything = f"all {test}" if test else "all"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 
-TABLE = Listing(
+TABLE = EncoderTable(
     "table3",
     "Table 3: MoCo, ACL and AMOC under the linear protocols, accuracy (%)",
     (

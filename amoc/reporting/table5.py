@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amoc.reporting.networks import Attacked
+from amoc.reporting.networks import NetworkTable
 
 MODELS = ("standard", "pgd_at", "alp", "trades", "amoc", "amoc_finetuned")
 COLUMNS = (
@@ -10,5 +10,5 @@ COLUMNS = (
     *("l1_pgd50", "l1_slide", "l2_pgd50", "l2_cw", "l2_autoattack"),
 )
 
-TABLE = Attacked("table5", "Table 5", {name: name for name in MODELS}, COLUMNS, "table5")
+TABLE = NetworkTable("table5", "Table 5", {name: name for name in MODELS}, COLUMNS, "table5")
 build = TABLE.build

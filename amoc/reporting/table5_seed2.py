@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amoc.reporting.networks import Attacked
+from amoc.reporting.networks import NetworkTable
 
 MODELS = {
     "standard": "standard_seed2", "pgd_at": "pgd_at_seed2", "trades": "trades_seed2",
@@ -10,5 +10,5 @@ MODELS = {
 }  # fmt: skip
 COLUMNS = ("clean", "linf_pgd20", "linf_autoattack")
 
-TABLE = Attacked("table5_seed2", "Table 5 from another seed", MODELS, COLUMNS, "early_stopped", published="table5")
+TABLE = NetworkTable("table5_seed2", "Table 5 from another seed", MODELS, COLUMNS, "early_stopped", published="table5")
 build = TABLE.build

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amoc.reporting import words
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 
 
 def letters(settings: Mapping[str, Any]) -> str:
@@ -18,7 +18,7 @@ def letters(settings: Mapping[str, Any]) -> str:
     return f"{variant.upper()}{', frozen bank' if frozen else ''}"
 
 
-TABLE = Listing(
+TABLE = EncoderTable(
     "table8",
     "Table 8: variants of AMOC under the linear protocols, accuracy (%)",
     (

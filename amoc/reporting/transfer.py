@@ -82,7 +82,7 @@ def _row(params: Params, profile: str, source: str, on: str, record: Record | No
         outcome = encoders.outcome(record, measure)
         missing = record.status if bad else NOT_MEASURED
         cells[measure] = Cell(outcome.exact, outcome.n) if outcome else Cell(missing=missing)
-    notes = (record.reservation, departures(params, profile, source, RUN, record.settings.model_dump()))
+    notes = (record.caveat, departures(params, profile, source, RUN, record.settings.model_dump()))
     return Row(key, label, cells, ranked=False, notes=notes)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from amoc.reporting.table2 import Configured
+from amoc.reporting.table2 import AttackTable
 
-TABLE = Configured(
+TABLE = AttackTable(
     "v1_table2",
     "Preprint, Table 2: attacks",
     "v1",

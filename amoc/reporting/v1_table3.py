@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from amoc.reporting.networks import Attacked
+from amoc.reporting.networks import NetworkTable
 
-TABLE = Attacked(
+TABLE = NetworkTable(
     "v1_table3",
     "Preprint, Table 3",
     {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 from amoc.reporting.table8 import letters
 
 MEASURES = ("stdev_clean", "stdev_pgd20", "robev_clean", "robev_pgd20")
 
-TABLE = Listing(
+TABLE = EncoderTable(
     "v1_table6",
     "Preprint, Table 6: variants of AMOC under the linear protocols, accuracy (%)",
     (

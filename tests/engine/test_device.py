@@ -76,7 +76,7 @@ def test_a_driver_without_a_gpu_that_pytorch_can_use_is_said(
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(Refusal, match=r"engine\.device is cuda, but .* set it to auto or cpu"):
+    with pytest.raises(Refusal, match=r"engine\.device is cuda, but .* use auto or cpu"):
         device(engine(device="cuda"))
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from amoc.engine.progress import bar, say
-from amoc.engine.sharing import interleaved
+from amoc.engine.sharing import in_parallel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,8 +38,8 @@ def test_processes_that_share_a_stage_draw_no_bars_over_one_another(monkeypatch)
         assert list(bar([3, 1, 2], "epochs")) == [3, 1, 2]
         yield terminal.getvalue()
 
-    assert "epochs:" in dict(interleaved({"a": drawn(), "b": drawn()}, 1))["a"]
-    assert set(dict(interleaved({"a": drawn(), "b": drawn()}, 2)).values()) == {""}
+    assert "epochs:" in dict(in_parallel({"a": drawn(), "b": drawn()}, 1))["a"]
+    assert set(dict(in_parallel({"a": drawn(), "b": drawn()}, 2)).values()) == {""}
 
 
 def test_a_line_is_out_at_once(monkeypatch):

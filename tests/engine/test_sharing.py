@@ -15,7 +15,7 @@ import torch
 
 from amoc.engine import sharing
 from amoc.engine.interruption import Interrupted, Stop, interruptible
-from amoc.engine.sharing import interleaved, processes
+from amoc.engine.sharing import in_parallel, processes
 from amoc.refusal import Refusal
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def gone(process: int) -> bool:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 9])
 def test_everything_comes_each_task_in_its_order(number):
-    got = list(interleaved({"a": counting("a", 3), "b": counting("b", 0), "c": counting("c", 20)}, number))
+    got = list(in_parallel({"a": counting("a", 3), "b": counting("b", 0), "c": counting("c", 20)}, number))
     assert sorted(got) == sorted([*(("a", f"a{n}") for n in range(3)), *(("c", f"c{n}") for n in range(20))])
     assert [item for name, item in got if name == "c"] == [f"c{n}" for n in range(20)]
 
@@ -69,15 +69,15 @@ def test_one_process_is_this_one_and_several_are_others():
         time.sleep(0.05)  # or the first would take all of them
 
     tasks = ("a", "b", "c", "d")
-    assert {item for _, item in interleaved({name: whose() for name in tasks}, 1)} == {os.getpid()}
-    others = {item for _, item in interleaved({name: whose() for name in tasks}, 2)}
+    assert {item for _, item in in_parallel({name: whose() for name in tasks}, 1)} == {os.getpid()}
+    others = {item for _, item in in_parallel({name: whose() for name in tasks}, 2)}
     assert len(others) == 2
     assert os.getpid() not in others
     assert all(gone(other) for other in others)
 
 
 def test_one_task_needs_no_other_process():
-    assert list(interleaved({"a": (os.getpid() for _ in range(1))}, 4)) == [("a", os.getpid())]
+    assert list(in_parallel({"a": (os.getpid() for _ in range(1))}, 4)) == [("a", os.getpid())]
 
 
 def test_gradients_and_tensors_of_another_process_are_those_of_this_one():
@@ -87,8 +87,8 @@ def test_gradients_and_tensors_of_another_process_are_those_of_this_one():
     def gradient(scale: float) -> Iterator[torch.Tensor]:
         yield torch.autograd.grad((scale * weights).sin().sum(), weights)[0]
 
-    here = dict(interleaved({str(n): gradient(n) for n in (1, 2, 3)}, 1))
-    there = dict(interleaved({str(n): gradient(n) for n in (1, 2, 3)}, 2))
+    here = dict(in_parallel({str(n): gradient(n) for n in (1, 2, 3)}, 1))
+    there = dict(in_parallel({str(n): gradient(n) for n in (1, 2, 3)}, 2))
     assert all(torch.equal(here[name], there[name]) for name in here)
 
 
@@ -96,7 +96,7 @@ def test_what_a_task_raises_is_raised_with_its_place_and_ends_the_others(tmp_pat
     tasks = {"slow": waiting(Stop(), tmp_path / "told"), "bad": failing(Refusal("params.yaml: no"))}
     pids = []
     with pytest.raises(Refusal) as raised:
-        for name, item in interleaved(tasks, 2):
+        for name, item in in_parallel(tasks, 2):
             if name == "slow":
                 pids.append(item)
     assert str(raised.value) == "params.yaml: no"
@@ -112,7 +112,7 @@ class Peculiar(Exception):
 
 def test_an_error_that_cannot_be_passed_on_is_told():
     with pytest.raises(RuntimeError, match="Peculiar: peculiar"):
-        list(interleaved({"a": counting("a", 1), "b": failing(Peculiar(1, 2))}, 2))
+        list(in_parallel({"a": counting("a", 1), "b": failing(Peculiar(1, 2))}, 2))
 
 
 def test_a_process_that_is_killed_is_one_sentence():
@@ -121,11 +121,11 @@ def test_a_process_that_is_killed_is_one_sentence():
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(Refusal, match="ended with status -9: is there too little memory"):
-        list(interleaved({"a": counting("a", 1), "b": dying()}, 2))
+        list(in_parallel({"a": counting("a", 1), "b": dying()}, 2))
 
 
 def test_dropped_before_its_end_it_leaves_no_process(tmp_path):
-    shared = interleaved({name: waiting(Stop(), tmp_path / name) for name in "ab"}, 2)
+    shared = in_parallel({name: waiting(Stop(), tmp_path / name) for name in "ab"}, 2)
     pids = [next(shared)[1], next(shared)[1]]
     shared.close()
     assert all(gone(pid) for pid in pids)
@@ -136,7 +136,7 @@ def test_a_request_to_stop_is_passed_on_and_all_save(tmp_path, capfd):
     with interruptible() as stop:
         tasks = {name: waiting(stop, tmp_path / name) for name in "ab"}
         with pytest.raises(Interrupted) as raised:
-            for asked, _ in enumerate(interleaved(tasks, 2, stop), start=1):
+            for asked, _ in enumerate(in_parallel(tasks, 2, stop), start=1):
                 if asked == 2:
                     os.kill(os.getpid(), signal.SIGTERM)
     assert raised.value.signal == signal.SIGTERM
@@ -149,11 +149,11 @@ def test_killed_it_leaves_no_process(tmp_path):
     """SIGKILL leaves no time to end others: they notice by themselves, or they would hold the checkpoints' locks."""
     program = (
         "import os, time\n"
-        "from amoc.engine.sharing import interleaved\n"
+        "from amoc.engine.sharing import in_parallel\n"
         "def task():\n"
         "    yield os.getpid()\n"
         f"    time.sleep({PATIENCE})\n"
-        "for _, pid in interleaved({'a': task(), 'b': task()}, 2):\n"
+        "for _, pid in in_parallel({'a': task(), 'b': task()}, 2):\n"
         "    print(pid, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:

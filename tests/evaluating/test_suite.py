@@ -214,11 +214,11 @@ def test_the_longest_attack_is_begun_first_where_processes_share(subject, quick,
     model, images, labels = subject
     begun = []
 
-    def interleaved(tasks: dict, processes: int) -> Iterator:
+    def in_parallel(tasks: dict, processes: int) -> Iterator:
         begun.append((processes, list(tasks)))
         return ((name, item) for name, items in tasks.items() for item in items)
 
-    monkeypatch.setattr("amoc.evaluating.suite.interleaved", interleaved)
+    monkeypatch.setattr("amoc.evaluating.suite.in_parallel", in_parallel)
     for processes in (1, 2):
         run_suite(model, images, labels, RESUMED, batch_size=4, seed=8, processes=processes)
     needed = [passes({name: attack}, len(images), 5) for name, attack in RESUMED.items()]

@@ -11,10 +11,10 @@ from statistics import stdev
 import pytest
 
 from amoc.refusal import Refusal
-from amoc.reporting.encoders import Line, Listing
+from amoc.reporting.encoders import EncoderTable, Line
 from amoc.reporting.evidence import published
 
-LISTING = Listing(
+LISTING = EncoderTable(
     "table3",
     "Table 3: a few",
     (Line("moco"), Line("acl"), Line("amoc", ("amoc_seed2", "amoc_seed3"))),
@@ -181,7 +181,8 @@ def test_the_words_below_a_table_explain_no_label_that_it_lacks(params, everythi
 
 
 def test_a_listing_names_its_rows_its_own_way(params, everything):
-    listing = Listing("figure6", "Bank lengths", LISTING.lines[2:], call=lambda settings: f"seed {settings['seed']}")
+    own = LISTING.lines[2:]
+    listing = EncoderTable("figure6", "Bank lengths", own, call=lambda settings: f"seed {settings['seed']}")
     report = listing.build(params, "demo", everything())
     assert [row[0] for row in body(report.markdown)[1:]] == ["seed 1 (60 ep, b64)", "- mean of 3 seeds"]
     assert "12. The bank's length does not matter" in report.markdown  # what a figure6 can judge
@@ -215,5 +216,5 @@ def test_the_paper_profile_works_with_what_is_there(params, everything, tmp_path
 
 
 def test_a_table_that_nobody_published_and_no_claim_reads_has_neither(params, everything):
-    markdown = Listing("mine", "Mine", LISTING.lines).build(params, "paper", everything("paper")).markdown
+    markdown = EncoderTable("mine", "Mine", LISTING.lines).build(params, "paper", everything("paper")).markdown
     assert "published" not in markdown and "can check" not in markdown

@@ -21,7 +21,7 @@ def settings() -> Params:
 def swept(settings, made, save, timed, tmp_path):
     """Every run of a figure, each on a machine; the numbers of a run are told by its place."""
 
-    def write(table: encoders.Listing, *, without: tuple[str, ...] = (), profile: str = "demo", **devices: str):
+    def write(table: encoders.EncoderTable, *, without: tuple[str, ...] = (), profile: str = "demo", **devices: str):
         for at, run in enumerate(table.runs):
             if run not in without:
                 resolved = settings.pretraining(profile, "cifar10", run).plain()

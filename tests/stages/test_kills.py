@@ -19,7 +19,7 @@ import pytest
 from amoc import datasets
 from amoc.params import Params
 from stages import paths
-from stages.command import MENDABLE
+from stages.command import USER_ERROR
 from tests.stages import tiny
 
 HERE = Path(__file__).resolve().parent
@@ -189,7 +189,7 @@ def patiently(ask: Ask, *arguments: Any, **options: Any) -> Answer:
     """Processes whose parent was killed end at once, but until then they hold the locks that it held."""
     for _ in range(100):
         answer = ask(*arguments, **options)
-        if answer["status"] != MENDABLE or "is running already" not in answer["said"]:
+        if answer["status"] != USER_ERROR or "is running already" not in answer["said"]:
             break
         time.sleep(0.05)
     return answer
@@ -198,7 +198,7 @@ def patiently(ask: Ask, *arguments: Any, **options: Any) -> Answer:
 @pytest.mark.parametrize("stage", ["attack", "peers"])
 def test_killed_while_several_processes_share_it(ask, rehearsed, project, stage):
     """And one alone finishes what they left."""
-    for moment in (("interleaved", 2), ("interleaved", 3), ("_leave", 1), (LAST_WRITE[stage], 1)):
+    for moment in (("in_parallel", 2), ("in_parallel", 3), ("_leave", 1), (LAST_WRITE[stage], 1)):
         assert patiently(ask, project, stage, at=moment, cores=3)["status"] == -signal.SIGKILL, moment
     assert patiently(ask, project, stage)["status"] == 0
     assert_as_rehearsed(project, rehearsed[stage])
@@ -207,7 +207,7 @@ def test_killed_while_several_processes_share_it(ask, rehearsed, project, stage)
 @pytest.mark.parametrize("stage", ["attack", "peers"])
 def test_asked_to_stop_while_several_processes_share_it(ask, rehearsed, project, stage):
     """By a signal to one process alone, as DVC sends it."""
-    asked = ask(project, stage, at=("interleaved", 2), number=signal.SIGTERM, cores=3)
+    asked = ask(project, stage, at=("in_parallel", 2), number=signal.SIGTERM, cores=3)
     assert asked["status"] == 143
     assert asked["said"].count("stopping as soon as the state is saved") == 1
     assert any(name.endswith("/state.pt") for name in tiny.contents(project / ".checkpoints"))

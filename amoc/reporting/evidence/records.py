@@ -158,7 +158,7 @@ class Result(Checked):
     note: str
 
     @property
-    def reservation(self) -> str:
+    def caveat(self) -> str:
         """What is to be said of one that did not end well: its note, or else what its status means."""
         return self.note or STATUSES[self.status]
 
