@@ -108,7 +108,7 @@ class Recording:
             return value
 
         def ask(*arguments: Any) -> Any:
-            self.asked.add((name, arguments))
+            self.asked.add((name, tuple(frozenset(one) if isinstance(one, set) else one for one in arguments)))
             return value(*arguments)
 
         return ask
